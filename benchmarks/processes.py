@@ -1,0 +1,128 @@
+"""Processes of a benchmark: what is measured runs alone on one core, everything else on the other."""
+
+import os
+import subprocess
+import sys
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx2
+
+from service.cli.local_system import port_is_free
+
+MEASURED_CORE: Final = {0}
+OTHER_CORES: Final = set(range(1, os.cpu_count() or 1)) or {0}
+SETTINGS: Final = {
+    "BREAKWATER_ENCRYPTION_KEY": urlsafe_b64encode(b"b" * 32).decode(),
+    "WAVESPEED_API_KEY": "not-a-real-key",
+    "BREAKWATER_CALLBACK_ALLOW": "127.0.0.1/32",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One round: what was done, how long it took, and how much CPU the contestant used for it."""
+
+    done: int
+    seconds: float
+    cpu_s: float
+
+    @property
+    def per_core_s(self) -> float:
+        """Done per second of the contestant's own CPU time: its rate on one core, whatever else the machine does."""
+        return self.done / self.cpu_s if self.cpu_s else 0.0
+
+
+def cpu_s(process: subprocess.Popen[bytes]) -> float:
+    """CPU time a process has used so far, user and system together (proc(5): fields 14 and 15 of its stat)."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Bench:
+    """Starts processes and ends them by pid when the block ends."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._stack = ExitStack()
+        self._next_port = 21_000
+
+    def __enter__(self) -> "Bench":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process, last started first: before the Redis they use ends."""
+        self._stack.close()
+
+    def port(self) -> int:
+        """A port nobody listens on."""
+        while not port_is_free(self._next_port):
+            self._next_port += 1
+        self._next_port += 1
+        return self._next_port - 1
+
+    def start(
+        self, module: str, *arguments: str, measured: bool, settings: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start `python -m module` on the core it belongs to; what it logs goes to a file."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("BREAKWATER_", "WAVESPEED_"))}
+        log = self._stack.enter_context((self.directory / f"{module}-{time.monotonic_ns()}.log").open("wb"))
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            env={**clean, **SETTINGS, **(settings or {})},
+            stdout=log,
+            stderr=log,
+        )
+        os.sched_setaffinity(process.pid, MEASURED_CORE if measured else OTHER_CORES)
+        self._stack.callback(_end, process)
+        return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End one process, and wait until it is gone."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def wait_for(url: str) -> None:
+    """Wait until something answers at `url` below 500, at most 20 s."""
+    deadline = time.monotonic() + 20
+    with httpx2.Client(trust_env=False, timeout=1.0) as client:
+        while time.monotonic() < deadline:
+            try:
+                if client.get(url).status_code < 500:
+                    return
+            except httpx2.TransportError:
+                pass
+            time.sleep(0.05)
+    raise SystemExit(f"{url} did not answer; see the logs of this run")
+
+
+def drive(
+    process: subprocess.Popen[bytes], port: int, request: bytes, seconds: float, connections: int = 64
+) -> Measured:
+    """Put one contestant under load from the other core for `seconds`."""
+    before, started = cpu_s(process), time.monotonic()
+    output = subprocess.run(
+        [sys.executable, "-m", "benchmarks.load", str(port), str(connections), str(seconds)],
+        input=request,
+        capture_output=True,
+        check=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, OTHER_CORES),
+    ).stdout
+    answered, failed = (int(part) for part in output.split())
+    if failed:
+        raise SystemExit(f"{failed} of {answered} requests failed: the figure would mean nothing")
+    return Measured(answered, time.monotonic() - started, cpu_s(process) - before)

@@ -1,0 +1,60 @@
+"""What operator commands share: open the resources, run one use case, print the outcome or one line of error."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from service.domain.errors import BreakwaterError
+from service.domain.predictions import json_bytes
+from service.logs import configure_logging
+from service.resources import Resources, open_resources
+from service.settings import Settings, load_settings, unknown_variables
+
+T = TypeVar("T")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+
+
+def settings_or_exit(*, needs_upstream_key: bool = False, needs_encryption_key: bool = False) -> Settings:
+    """The settings, or the end of the command with one line that names the variable at fault."""
+    for name in unknown_variables(os.environ):
+        click.echo(f"warning: {name} is not a setting of this version", err=True)
+    try:
+        return load_settings(needs_upstream_key=needs_upstream_key, needs_encryption_key=needs_encryption_key)
+    except BreakwaterError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def run(use: Callable[[Resources], Awaitable[T]]) -> T:
+    """Run one use case against the configured Redis. Ends the command with one line when it fails."""
+    settings = settings_or_exit()
+    configure_logging("warning", "cli")
+
+    async def session() -> T:
+        async with open_resources(settings) as resources:
+            if settings.encryption_key:
+                await resources.encryption.check_canary(resources.commands)
+            return await use(resources)
+
+    try:
+        return asyncio.run(session())
+    except BreakwaterError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    click.echo(json_bytes(value).decode())
+
+
+def print_table(columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table."""
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

@@ -1,0 +1,129 @@
+"""Everything that can go wrong, as one tree. The HTTP faces map it to statuses in one table.
+
+::
+
+    BreakwaterError
+    ├── InvalidInput         a field of the request is wrong; names every one of them
+    ├── CallbackDenied       a callback URL the policy does not allow
+    ├── Unauthenticated      no key, or not a valid one
+    ├── TenantSuspended      a valid key of a tenant that may not submit now
+    ├── NotFound             unknown, or another tenant's: the two look alike on purpose
+    ├── AlreadyExists        a name that must be new is taken
+    ├── TooMany              a bounded collection is full
+    ├── Overloaded           this process has as much in flight as it may
+    ├── StoreUnavailable     Redis is away, full or too slow; what was asked may or may not have happened
+    │   └── StoreOverloaded  refused before anything was sent to Redis
+    └── UpstreamError        what a call to WaveSpeed came to
+        ├── NeverSent        the request provably never left this host
+        ├── UpstreamRefused  an answer that says the submission was not started
+        │   ├── AccountFault     our key or account is the problem, not the tenant's request
+        │   └── CapacityReached  the account's rate or concurrency is used up
+        ├── OutcomeUnknown   the submission may have been started; never send it again
+        └── ReadFailed       a read came back without a verdict; look again later
+"""
+
+from dataclasses import dataclass
+
+
+class BreakwaterError(Exception):
+    """Any error this product raises on purpose; its text is fit for a caller to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing wrong with one field. `field` is a dotted path, or "" for the body as a whole."""
+
+    field: str
+    message: str
+
+
+class InvalidInput(BreakwaterError):
+    """The request cannot be accepted as it is; nothing was written or charged."""
+
+    def __init__(self, errors: list[FieldError]) -> None:
+        self.errors = errors
+        super().__init__("; ".join(f"{e.field}: {e.message}" if e.field else e.message for e in errors))
+
+
+class CallbackDenied(BreakwaterError):
+    """The callback URL may not be called; the text says which rule or setting decided."""
+
+
+class Unauthenticated(BreakwaterError):
+    """No API key, or one that is malformed, unknown, expired or revoked."""
+
+
+class TenantSuspended(BreakwaterError):
+    """The key is valid, its tenant is suspended."""
+
+
+class NotFound(BreakwaterError):
+    """The thing does not exist, or belongs to another tenant."""
+
+
+class AlreadyExists(BreakwaterError):
+    """The name is taken."""
+
+
+class TooMany(BreakwaterError):
+    """A bounded collection has reached its bound; the text names it."""
+
+
+class Overloaded(BreakwaterError):
+    """This process has as much in flight as it may; nothing was written."""
+
+
+class StoreUnavailable(BreakwaterError):
+    """Redis did not answer in time or the connection was lost: the command may or may not have run."""
+
+
+class StoreOverloaded(StoreUnavailable):
+    """Too many commands wait for Redis, or it is nearly full; this one was not sent."""
+
+
+class UpstreamError(BreakwaterError):
+    """A call to WaveSpeed did not give what it was made for."""
+
+
+class NeverSent(UpstreamError):
+    """The connection was never made (refused, DNS, TLS, connect timeout), so nothing can have started."""
+
+
+class UpstreamRefused(UpstreamError):
+    """WaveSpeed answered and did not start the submission; `status` and `message` are its own."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        self.message = message
+        super().__init__(f"upstream answered {status}: {message}")
+
+
+class AccountFault(UpstreamRefused):
+    """401, 402 or 403: the platform's key or account, which no tenant can mend.
+
+    Its text does not repeat the upstream's: that may quote the key, and is not for tenants.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status, "it refuses the platform's account, which its operators have to mend; try again later")
+
+
+class CapacityReached(UpstreamRefused):
+    """429: the account's rate or concurrency is used up; `retry_after_s` is the upstream's wish, if it gave one."""
+
+    def __init__(self, status: int, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(status, message)
+        self.retry_after_s = retry_after_s
+
+
+class OutcomeUnknown(UpstreamError):
+    """The body left and no readable verdict came back: it may run and be paid for. Never post it again."""
+
+
+class ReadFailed(UpstreamError):
+    """A look at a prediction gave no verdict; `retry_after_s` is the upstream's wish, if it gave one."""
+
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+        super().__init__(f"no verdict from upstream: {reason}")

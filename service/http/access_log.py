@@ -1,0 +1,86 @@
+"""Request id, one log line and one metric sample per request: plain ASGI, outermost."""
+
+import re
+import time
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils import uuid7
+
+from service.metrics import Metrics
+
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,100}")
+"""What a caller's X-Request-Id may be to be echoed; anything else gets an id of ours."""
+
+_QUIET: Final = frozenset({"/livez", "/readyz", "/metrics"})
+"""Routes that are counted, but not logged: a probe a second would drown the rest."""
+
+log = structlog.get_logger()
+
+
+def request_id(scope: MutableMapping[str, Any]) -> str:
+    """The id of the request a scope belongs to."""
+    return str(scope.get("breakwater.request_id", ""))
+
+
+def note(scope: MutableMapping[str, Any], **fields: str) -> None:
+    """Add fields to the request's one log line: tenant, prediction id; never anything a caller wrote."""
+    scope["breakwater.fields"].update(fields)
+
+
+class AccessLog:
+    """Wraps the whole application."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; other protocols pass through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        identity = given.decode() if _REQUEST_ID.fullmatch(given) else uuid7().hex
+        scope["breakwater.request_id"] = identity
+        scope["breakwater.fields"] = {}
+        started = time.perf_counter()
+        status = 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", identity.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            self._record(scope, status, time.perf_counter() - started, identity)
+
+    def _record(self, scope: Scope, status: int, duration_s: float, identity: str) -> None:
+        """Write the line and the sample, labelled with the route's template and never with the path."""
+        route = getattr(scope.get("route"), "path", "unmatched")
+        method = scope["method"] if scope["method"] in ("GET", "POST", "PUT", "PATCH", "DELETE") else "other"
+        series = self._series.get((route, method, status))
+        if series is None:
+            # Looking children up costs more than counting; routes, methods and statuses are few.
+            requests = self._metrics.http_requests.labels(route, method, str(status))
+            series = self._series[route, method, status] = requests, self._metrics.http_duration.labels(route)
+        series[0].inc()
+        series[1].observe(duration_s)
+        if route not in _QUIET:
+            log.info(
+                "request",
+                request_id=identity,
+                method=method,
+                route=route,
+                status=status,
+                duration_ms=round(duration_s * 1000, 1),
+                **scope["breakwater.fields"],
+            )

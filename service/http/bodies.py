@@ -1,0 +1,55 @@
+"""Request bodies: read within the limit, parsed once, with errors that name the place."""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+from starlette.requests import Request
+
+from service.domain.errors import FieldError, InvalidInput
+from service.http.problems import PayloadTooLarge
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body. Raises `PayloadTooLarge` as soon as it passes `limit` bytes, declared or real."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise PayloadTooLarge(f"the body is larger than {limit} bytes")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise PayloadTooLarge(f"the body is larger than {limit} bytes")
+    return bytes(body)
+
+
+async def read_json_object(request: Request, limit: int) -> dict[str, Any]:
+    """The body as a JSON object. Raises `InvalidInput` naming line and column, or `PayloadTooLarge`."""
+    body = await read_body(request, limit)
+    try:
+        parsed = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidInput([FieldError("", f"the body is not valid JSON: {error}")]) from None
+    if not isinstance(parsed, dict):
+        raise InvalidInput([FieldError("", "the body must be a JSON object")])
+    return parsed
+
+
+async def read_model(request: Request, model: type[Model], limit: int) -> Model:
+    """The body as `model`. Raises `InvalidInput` naming every wrong field."""
+    return as_model(await read_json_object(request, limit), model)
+
+
+def as_model(values: dict[str, Any], model: type[Model]) -> Model:
+    """Validate already parsed JSON. Raises `InvalidInput` naming every wrong field."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise InvalidInput(
+            [
+                FieldError(".".join(str(part) for part in e["loc"]), e["msg"])
+                for e in error.errors(include_url=False, include_input=False)
+            ]
+        ) from None

@@ -1,0 +1,98 @@
+"""WHERE A DROP-IN SUBMISSION ENTERS: `POST /api/v3/{model}`."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.domain.errors import FieldError, InvalidInput
+from service.domain.predictions import Prediction, json_bytes
+from service.domain.representations import wavespeed_prediction
+from service.domain.tenants import Tenant
+from service.http.access_log import note, request_id
+from service.http.bodies import read_json_object
+from service.usecases.submit import Submission, Submit
+
+TRAVELLING_HEADERS: Final = (
+    "x-client-name",
+    "x-client-version",
+    "x-client-os",
+    "traceparent",
+    "tracestate",
+)
+"""The only request headers that go on to WaveSpeed: who the client is, and the trace."""
+
+_HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]{1,256}")
+"""What the value of a travelling header may be; anything else stays here."""
+
+_SYNC_TIMEOUT: Final = 5004
+"""The task code WaveSpeed gives when a synchronous wait ends before the task: clients then read the result later."""
+
+_MAX_URL: Final = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitHandler:
+    """Translate a WaveSpeed submission into a `Submission`, and the prediction back."""
+
+    submit: Submit
+    base_url: str
+    max_body_bytes: int
+
+    async def __call__(self, request: Request, tenant: Tenant) -> Response:
+        """Answer 200 with WaveSpeed's envelope, or the error envelope with the matching status."""
+        inputs = await read_json_object(request, self.max_body_bytes)
+        synchronous = self._take_flag(inputs, "enable_sync_mode")
+        if self._take_flag(inputs, "enable_base64_output"):
+            raise InvalidInput([FieldError("enable_base64_output", "is not supported; read the output URLs instead")])
+        headers = _travelling(request)
+        submission = Submission(
+            model=request.path_params["model"],
+            callback_url=self._take_callback(request, inputs),
+            inputs=inputs,
+            headers=headers,
+            request_id=request_id(request.scope),
+            traceparent=headers.get("traceparent", ""),
+        )
+        prediction = await self.submit(tenant, submission)
+        note(request.scope, prediction=prediction.id)
+        return Response(self._envelope(prediction, synchronous), media_type="application/json")
+
+    def _envelope(self, prediction: Prediction, synchronous: bool) -> bytes:
+        """WaveSpeed's success envelope."""
+        data: dict[str, Any] = wavespeed_prediction(prediction, self.base_url)
+        if synchronous:
+            data |= {"status": "processing", "code": _SYNC_TIMEOUT}
+        return json_bytes({"code": 200, "message": "success", "data": data})
+
+    @staticmethod
+    def _take_flag(inputs: dict[str, Any], name: str) -> bool:
+        """Take one of WaveSpeed's own switches out of the inputs: it is for us, and never forwarded."""
+        value = inputs.pop(name, False)
+        if not isinstance(value, bool):
+            raise InvalidInput([FieldError(name, "must be true or false")])
+        return value
+
+    @staticmethod
+    def _take_callback(request: Request, inputs: dict[str, Any]) -> str:
+        """The callback of this request: `?webhook=`, or the body's `webhook_url`, which some of WaveSpeed's pages show.
+
+        Both body fields are taken out: they are for us, and never forwarded.
+        """
+        given = {
+            "webhook": request.query_params.get("webhook"),
+            "webhook_url": inputs.pop("webhook_url", None) or inputs.pop("webhook", None),
+        }
+        inputs.pop("webhook", None)
+        for name, url in given.items():
+            if url is not None and (not isinstance(url, str) or len(url) > _MAX_URL):
+                raise InvalidInput([FieldError(name, f"must be a URL of at most {_MAX_URL} characters")])
+        return given["webhook"] or given["webhook_url"] or ""
+
+
+def _travelling(request: Request) -> dict[str, str]:
+    """The caller's headers that go on to WaveSpeed."""
+    given = {name: request.headers.get(name, "") for name in TRAVELLING_HEADERS}
+    return {name: value for name, value in given.items() if _HEADER_VALUE.fullmatch(value)}

@@ -1,0 +1,91 @@
+"""Logs: one JSON object a line on standard error, for our own events and for the libraries'.
+
+Never a key, secret, prompt or signed URL: what is logged is named field by field, nothing is dumped.
+"""
+
+import asyncio
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, Final
+
+import structlog
+from pydantic_core import to_json
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_QUIET: Final = ("arq", "uvicorn", "uvicorn.error", "uvicorn.access", "httpx", "httpx2", "aiohttp", "asyncio")
+"""Libraries whose chatter says nothing our own lines do not say better; their warnings are kept."""
+
+
+class LineWriter:
+    """Writes the lines of one event-loop turn together: a request does not wait for a write of its own.
+
+    Outside a running loop each line is written at once. Lines are flushed when the turn ends, so a killed process can
+    lose those of its last turn.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lines: list[bytes] = []
+
+    def msg(self, line: bytes) -> None:
+        """Take one line."""
+        self._lines.append(line)
+        if len(self._lines) > 1:
+            return  # the flush of this turn is arranged
+        try:
+            asyncio.get_running_loop().call_soon(self.flush)
+        except RuntimeError:
+            self.flush()
+
+    debug = info = warning = error = critical = msg
+
+    def flush(self) -> None:
+        """Write what has been taken."""
+        lines, self._lines = self._lines, []
+        if lines:
+            self._stream.write(b"\n".join(lines) + b"\n")
+            self._stream.flush()
+
+
+def _completed(process: str) -> Processor:
+    """A processor that says when, how severe and where."""
+
+    def complete(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        return {"at": datetime.now(UTC).isoformat(), "level": method, "process": process, **event}
+
+    return complete
+
+
+def _render(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
+    """Serialise one line; what JSON cannot say is written as text rather than raised."""
+    return to_json(event, fallback=str)
+
+
+class _LibraryHandler(logging.Handler):
+    """Hands the libraries' log records to our own logger."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass one record on, with its traceback."""
+        log: Any = structlog.get_logger()
+        level = record.levelname.lower()
+        getattr(log, level if hasattr(log, level) else "error")(
+            record.getMessage(), logger=record.name, **({"exc_info": record.exc_info} if record.exc_info else {})
+        )
+
+
+def configure_logging(level: str, process: str) -> None:
+    """Set up logging for this process (`gateway`, `worker`, `cli`), at `level` and above."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    writer = LineWriter(sys.stderr.buffer)
+    structlog.configure(
+        processors=[_completed(process), structlog.processors.format_exc_info, _render],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=lambda *_: writer,
+        cache_logger_on_first_use=True,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [_LibraryHandler()]
+    root.setLevel(threshold)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))

@@ -1,0 +1,116 @@
+"""WHERE METRICS ARE DECLARED, of both processes. Base units, closed label sets.
+
+Never a label from what a caller sends: no id, URL, prompt or key. `tenant` only takes ids of configured tenants and
+`model` ids of the catalogue. The registry is passed in, so each test starts at zero.
+"""
+
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+_HTTP_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0, 15.0)
+_LAG_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 36000.0)
+
+
+class Metrics:
+    """Every metric, bound to one registry."""
+
+    def __init__(self, registry: CollectorRegistry, version: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for every one, of a time nobody asks for
+        self.registry = registry
+        self.http_requests = Counter(
+            "breakwater_http_requests", "Requests answered.", ("route", "method", "status"), registry=registry
+        )
+        self.http_duration = Histogram(
+            "breakwater_http_request_duration_seconds",
+            "Time to answer a request.",
+            ("route",),
+            buckets=_HTTP_BUCKETS,
+            registry=registry,
+        )
+        self.upstream_calls = Counter(
+            "breakwater_upstream_calls", "Calls to WaveSpeed.", ("operation", "outcome"), registry=registry
+        )
+        self.upstream_duration = Histogram(
+            "breakwater_upstream_call_duration_seconds",
+            "Time of a call to WaveSpeed.",
+            ("operation",),
+            buckets=_HTTP_BUCKETS,
+            registry=registry,
+        )
+        self.submissions = Counter(
+            "breakwater_submissions",
+            "Submissions by what came of them.",
+            ("tenant", "model", "outcome"),
+            registry=registry,
+        )
+        self.predictions_ended = Counter(
+            "breakwater_predictions_ended",
+            "Predictions that reached an end.",
+            ("tenant", "model", "end"),
+            registry=registry,
+        )
+        self.transitions = Counter(
+            "breakwater_transitions",
+            "State changes by outcome; ignored ones changed nothing.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.looks = Counter(
+            "breakwater_looks", "Looks at running predictions by result.", ("result",), registry=registry
+        )
+        self.due_items = Gauge("breakwater_due_items", "Items a due set holds.", ("due_set",), registry=registry)
+        self.oldest_due_age = Gauge(
+            "breakwater_oldest_due_age_seconds",
+            "How long the oldest due item has waited.",
+            ("due_set",),
+            registry=registry,
+        )
+        self.delivery_attempts = Counter(
+            "breakwater_delivery_attempts", "Webhook attempts by outcome.", ("outcome",), registry=registry
+        )
+        self.deliveries_ended = Counter(
+            "breakwater_deliveries_ended", "Deliveries that were accepted or given up.", ("end",), registry=registry
+        )
+        self.notify_lag = Histogram(
+            "breakwater_notify_lag_seconds",
+            "From the end of a prediction to the receiver's 2xx.",
+            buckets=_LAG_BUCKETS,
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "breakwater_worker_in_flight", "Items a worker is busy with.", ("due_set",), registry=registry
+        )
+        self.wakeups_lost = Counter(
+            "breakwater_wakeups_lost",
+            "Wake-ups that could not be enqueued; the sweep makes up for them.",
+            ("due_set",),
+            registry=registry,
+        )
+        self.leases_lost = Counter(
+            "breakwater_leases_lost", "Items another worker had taken over meanwhile.", ("due_set",), registry=registry
+        )
+        self.work_failed = Counter(
+            "breakwater_work_failed",
+            "Items whose handling raised; they fall due again.",
+            ("due_set",),
+            registry=registry,
+        )
+        self.authentications = Counter(
+            "breakwater_authentications", "API key checks by result.", ("result",), registry=registry
+        )
+        build = Gauge(
+            "breakwater_build_info", "Constant 1, labelled with the version.", ("version",), registry=registry
+        )
+        build.labels(version).set(1)
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,164 @@
+"""Opens Redis, the upstream and the metrics, and builds the use cases: gateway, worker and command line start here."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from urllib.parse import urlsplit
+
+from arq.connections import ArqRedis
+from prometheus_client import CollectorRegistry
+from pydantic_core import from_json, to_json
+
+from service.domain.callback_address import CallbackPolicy
+from service.domain.catalogue import BadCatalogue, Catalogue, read_catalogue
+from service.metrics import Metrics
+from service.settings import PREFIX, BadSetting, Settings
+from service.stores import keys
+from service.stores.commands import Commands, connect
+from service.stores.delivery_log import DeliveryLog
+from service.stores.encryption import Encryption
+from service.stores.endpoint_store import EndpointStore
+from service.stores.prediction_store import PredictionStore
+from service.stores.redis_state import RedisState
+from service.stores.scripts import Scripts
+from service.stores.tenant_store import TenantStore
+from service.stores.work_schedule import WorkSchedule
+from service.upstream.client import UpstreamKey, WaveSpeed, connect_upstream
+from service.usecases.administer import Administer
+from service.usecases.authenticate import Authenticate
+from service.usecases.look import Look
+from service.usecases.register_endpoint import RegisterEndpoint
+from service.usecases.submit import Submit
+from service.usecases.transition import Transition
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Everything one process works with, built once."""
+
+    settings: Settings
+    clock: Callable[[], float]
+    metrics: Metrics
+    catalogue: Catalogue
+    callbacks: CallbackPolicy
+    encryption: Encryption
+    commands: Commands
+    redis_state: RedisState
+    arq: ArqRedis
+    schedule: WorkSchedule
+    predictions: PredictionStore
+    tenants: TenantStore
+    endpoints: EndpointStore
+    deliveries: DeliveryLog
+    upstream: WaveSpeed
+    authenticate: Authenticate
+    administer: Administer
+    register_endpoint: RegisterEndpoint
+    submit: Submit
+    look: Look
+
+
+def read_models(settings: Settings) -> Catalogue:
+    """The catalogue of these settings. Raises `BadSetting` when the operator's file cannot be read."""
+    try:
+        extra = settings.models_file.read_text("utf-8") if settings.models_file else ""
+        return read_catalogue(extra, poll_scale=settings.poll_scale)
+    except (OSError, UnicodeDecodeError, BadCatalogue) as error:
+        raise BadSetting(f"{PREFIX}MODELS_FILE: {error}") from None
+
+
+def connect_arq(settings: Settings) -> ArqRedis:
+    """Open arq's own connection pool: apart from the coalesced commands, JSON instead of pickle."""
+    return ArqRedis(
+        connect(settings.redis_url.get_secret_value(), max_connections=8).connection_pool,
+        job_serializer=to_json,
+        job_deserializer=from_json,
+        default_queue_name=keys.QUEUE,
+    )
+
+
+async def _own_addresses(settings: Settings) -> frozenset[tuple[str, int]]:
+    """Where our own Redis is, by name and by address: no callback may ever go there."""
+    redis = urlsplit(settings.redis_url.get_secret_value())
+    host, port = redis.hostname or "localhost", redis.port or 6379
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:  # not to be resolved yet: its name is denied all the same
+        found = []
+    return frozenset({(host, port), *((str(address[4][0]), port) for address in found)})
+
+
+def _stop_process() -> None:
+    """End this process in order."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+    """Open everything; Redis and WaveSpeed need not be up yet. Closes in reverse order."""
+    clock = time.time
+    metrics = Metrics(CollectorRegistry(), version("breakwater"))
+    catalogue = read_models(settings)
+    callbacks = CallbackPolicy.parse(settings.callback_allow, await _own_addresses(settings))
+    encryption = Encryption([key.get_secret_value() for key in settings.encryption_key])
+    async with AsyncExitStack() as stack:
+        redis = connect(settings.redis_url.get_secret_value(), max_connections=16)
+        stack.push_async_callback(redis.aclose)
+        arq = connect_arq(settings)
+        stack.push_async_callback(arq.aclose, close_connection_pool=True)
+        commands = Commands(redis)
+        stack.push_async_callback(commands.aclose)
+        scripts = Scripts(commands)
+        schedule = WorkSchedule(commands, scripts, arq, metrics, clock)
+        stack.push_async_callback(schedule.aclose)
+        upstream = await stack.enter_async_context(
+            connect_upstream(
+                settings.upstream_url, UpstreamKey(settings.wavespeed_api_key, settings.upstream_key_file), metrics
+            )
+        )
+        predictions = PredictionStore(commands, scripts)
+        tenants = TenantStore(commands, scripts, encryption)
+        endpoints = EndpointStore(commands, scripts)
+        redis_state = RedisState(commands, encryption, _stop_process)
+        transition = Transition(predictions, schedule, metrics, settings.base_url, clock)
+        yield Resources(
+            settings=settings,
+            clock=clock,
+            metrics=metrics,
+            catalogue=catalogue,
+            callbacks=callbacks,
+            encryption=encryption,
+            commands=commands,
+            redis_state=redis_state,
+            arq=arq,
+            schedule=schedule,
+            predictions=predictions,
+            tenants=tenants,
+            endpoints=endpoints,
+            deliveries=DeliveryLog(commands, scripts),
+            upstream=upstream,
+            authenticate=Authenticate(tenants, metrics, time.monotonic),
+            administer=Administer(tenants, callbacks, clock),
+            register_endpoint=RegisterEndpoint(endpoints, encryption, callbacks, clock),
+            submit=Submit(
+                predictions, transition, upstream, catalogue, callbacks, metrics, redis_state.require_room, clock
+            ),
+            look=Look(predictions, transition, schedule, upstream, catalogue, metrics, clock),
+        )
+
+
+@asynccontextmanager
+async def watch_redis(state: RedisState) -> AsyncIterator[None]:
+    """Look at Redis in the background for as long as the block runs."""
+    task = asyncio.create_task(state.watch())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

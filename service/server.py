@@ -1,0 +1,71 @@
+"""Run an ASGI application on uvicorn until the process is told to stop."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from service.domain.errors import BreakwaterError
+
+
+class PortBusy(BreakwaterError):
+    """The address cannot be listened on; the text is one line that names it."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Open the listening socket before anything else starts. Raises `PortBusy`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise PortBusy(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its own signal handling, which ends the process before it has tidied up."""
+
+    def __init__(self, app: ASGIApp, drain_s: float) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                loop="uvloop",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,  # nothing here looks at the peer's address
+                timeout_graceful_shutdown=max(1, round(drain_s)),
+            )
+        )
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to whoever runs the process."""
+        yield
+
+    def stop(self) -> None:
+        """Accept nothing more, finish what is in flight, return from `serve`."""
+        self.should_exit = True
+
+
+@contextmanager
+def stop_event(on_set: Callable[[], None] = lambda: None) -> Iterator[asyncio.Event]:
+    """An event that SIGTERM or SIGINT sets, for the time of the block; `on_set` is called along with it."""
+    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        event.set()
+        on_set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        yield event
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

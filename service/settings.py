@@ -1,0 +1,191 @@
+"""Every setting: name, default, unit, meaning. Nothing else in the service reads the environment.
+
+`load_settings` is called once, at the entry point; the frozen object is handed on. A bad value raises `BadSetting`,
+whose text is one line that names the variable and never repeats a secret.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from service.domain.callback_address import CallbackPolicy
+from service.domain.errors import BreakwaterError
+
+PREFIX = "BREAKWATER_"
+
+
+class BadSetting(BreakwaterError):
+    """The configuration cannot be used; the text is one line that names the variable."""
+
+
+_BASE_URL = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?/*")
+_REDIS_URL = re.compile(r"rediss?://(?:[^/@\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?(?:/\d{0,4})?")
+_ENCRYPTION_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+_API_KEY = re.compile(r"[\x21-\x7e]{1,512}")
+
+
+def _port_fits(match: re.Match[str] | None) -> bool:
+    """Whether a URL matched, and its port, where it names one, is a port."""
+    return match is not None and (match[1] is None or 1 <= int(match[1]) <= 65535)
+
+
+def _http_url(value: str) -> str:
+    """Accept scheme, host and port; drop a trailing slash."""
+    if not _port_fits(_BASE_URL.fullmatch(value)):
+        raise ValueError("must be http://HOST[:PORT] or https://HOST[:PORT], without path, query or credentials")
+    return value.rstrip("/")
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    """Accept what redis-py accepts, checked here because its own complaint may repeat the password."""
+    if not _port_fits(_REDIS_URL.fullmatch(value.get_secret_value())):
+        raise ValueError("must be redis://[USER:PASSWORD@]HOST[:PORT][/DB] or rediss://...")
+    return value
+
+
+def _api_key(value: SecretStr) -> SecretStr:
+    """Accept a key that HTTP can carry; the newline of a careless `echo` is dropped."""
+    key = value.get_secret_value().strip()
+    if not _API_KEY.fullmatch(key):
+        raise ValueError("must be printable ASCII without blanks")
+    return SecretStr(key)
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """The configuration of one process, read from the environment."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="The Redis primary, `redis://[user:password@]host:port/db` (`rediss://` for TLS).",
+    )
+    upstream_url: HttpUrl = Field("https://api.wavespeed.ai", description="Where WaveSpeed is, without `/api/v3`.")
+    wavespeed_api_key: Annotated[SecretStr, AfterValidator(_api_key)] | None = Field(
+        None,
+        validation_alias=AliasChoices("WAVESPEED_API_KEY", "wavespeed_api_key"),
+        description="The company's WaveSpeed key, put on every upstream call.",
+    )
+    upstream_key_file: Path | None = Field(
+        None, description="A file holding that key instead (a mounted secret); read again when it changes."
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="Address the gateway listens on.")
+    port: Port = Field(8080, description="Port the gateway listens on.")
+    public_url: HttpUrl | None = Field(
+        None, description="How callers reach the gateway; written into `urls.get`. Unset: `http://HOST:PORT`."
+    )
+    encryption_key: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="32 bytes in urlsafe base64; encrypts webhook secrets at rest. Several, comma-separated, to"
+        " rotate: the first encrypts, all decrypt. Required by `serve` and `worker`.",
+    )
+    worker_metrics_port: Port = Field(9091, description="Port on which the worker serves `/metrics` and `/livez`.")
+    models_file: Path | None = Field(
+        None, description="A TOML file of models, added to the built-in catalogue (same ids replace)."
+    )
+    callback_allow: str = Field(
+        "",
+        description="Where callbacks may go: CIDRs and host patterns, comma-separated; `http:` before a pattern"
+        " allows plain http. Unset: nowhere.",
+    )
+    max_body_bytes: int = Field(
+        1_048_576, ge=1024, le=67_108_864, description="Largest JSON body accepted, in bytes; more is answered 413."
+    )
+    poll_scale: float = Field(
+        1.0, gt=0, le=100, description="Multiplies every poll delay and the deadline; for tests, demos and drills."
+    )
+    retry_scale: float = Field(
+        1.0, gt=0, le=100, description="Multiplies every webhook retry delay and floor; for tests and drills."
+    )
+    poll_concurrency: int = Field(256, ge=1, le=4096, description="Looks at WaveSpeed in flight in one worker.")
+    deliver_concurrency: int = Field(64, ge=1, le=4096, description="Webhook attempts in flight in one worker.")
+    drain_s: float = Field(25.0, gt=0, le=600, description="Longest wait for work in flight after SIGTERM, in seconds.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log line written."
+    )
+
+    @field_validator("encryption_key", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        """Take several keys from one comma-separated variable and check that each is 32 bytes."""
+        keys = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(keys, list | tuple):
+            raise ValueError("must be text")
+        for key in keys:
+            text = key.get_secret_value() if isinstance(key, SecretStr) else str(key)
+            if not _ENCRYPTION_KEY.fullmatch(text):
+                raise ValueError("each key must be 32 bytes in urlsafe base64 (44 characters)")
+        return tuple(keys)
+
+    @field_validator("callback_allow")
+    @classmethod
+    def _check_allow_list(cls, value: str) -> str:
+        """Refuse an allow-list that does not parse, at start rather than at the first callback."""
+        CallbackPolicy.parse(value)
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read keyword arguments and the environment; no dotenv or secrets directory can surprise."""
+        return init_settings, env_settings
+
+    @property
+    def base_url(self) -> str:
+        """How callers reach the gateway, without a trailing slash."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
+
+
+def variable_of(field: str) -> str:
+    """Name the environment variable that sets `field`."""
+    return "WAVESPEED_API_KEY" if field == "wavespeed_api_key" else PREFIX + field.upper()
+
+
+def load_settings(*, needs_upstream_key: bool = False, needs_encryption_key: bool = False) -> Settings:
+    """Read the environment once. Raises `BadSetting` with one line that names the variable at fault."""
+    try:
+        settings = Settings()
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False, include_input=False)[0]
+        location = str(first["loc"][0]) if first["loc"] else ""
+        message = first["msg"].removeprefix("Value error, ")
+        name = location if location.isupper() else variable_of(location)
+        raise BadSetting(f"{name}: {message[:1].lower()}{message[1:]}") from None
+    if needs_encryption_key and not settings.encryption_key:
+        raise BadSetting(
+            f"{PREFIX}ENCRYPTION_KEY: is required; make one with: head -c 32 /dev/urandom | base64 | tr '+/' '-_'"
+        )
+    if needs_upstream_key and settings.wavespeed_api_key is None and settings.upstream_key_file is None:
+        raise BadSetting(f"WAVESPEED_API_KEY: is required (or {PREFIX}UPSTREAM_KEY_FILE)")
+    if settings.upstream_key_file is not None:
+        _check_key_file(settings.upstream_key_file)
+    return settings
+
+
+def _check_key_file(file: Path) -> None:
+    """Refuse at start a key file that is missing, unreadable, empty or not a key."""
+    try:
+        _api_key(SecretStr(file.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise BadSetting(f"{PREFIX}UPSTREAM_KEY_FILE: {file}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """List the `BREAKWATER_*` variables that no setting reads: likely misspelt, worth a warning."""
+    known = {variable_of(field) for field in Settings.model_fields}
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)

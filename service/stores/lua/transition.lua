@@ -1,0 +1,69 @@
+-- The one writer of a prediction's state: compare-and-set on its revision, with everything the move brings along.
+-- KEYS[1] prediction hash, KEYS[2] its events, KEYS[3] due:poll, KEYS[4] the tenant's endpoints, KEYS[5] due:deliver
+-- KEYS[6] the upstream task index to claim (only read when ARGV[5] is not "")
+-- ARGV[1] prediction id
+-- ARGV[2] the revision the change was computed from
+-- ARGV[3] ms until the next look, or "" when there is nothing more to look at
+-- ARGV[4] lifetime of the record, its events and its claim in ms
+-- ARGV[5] upstream id to claim, or ""
+-- ARGV[6] event type, or "" for a silent move
+-- ARGV[7] event sequence
+-- ARGV[8] event body (JSON)
+-- ARGV[9] per-request callback URL, or "": gets a delivery of its own with body ARGV[10]
+-- ARGV[10] body for that callback
+-- ARGV[11] prefix of delivery keys
+-- ARGV[12] lifetime of a delivery in ms
+-- ARGV[13] now in ms, or "" for the server's clock
+-- ARGV[14...] the record's changed fields: field, value, ...
+-- Returns {"moved", deliveries made}, or {"stale"} (another writer was first), {"gone"}, {"claimed"} (the upstream
+-- task belongs to another prediction); these three write nothing.
+local revision = redis.call('HGET', KEYS[1], 'rev')
+if not revision then return {'gone'} end
+if revision ~= ARGV[2] then return {'stale'} end
+local claim = ARGV[5] ~= ''
+if claim then
+  local owner = redis.call('GET', KEYS[6])
+  if owner and owner ~= ARGV[1] then return {'claimed'} end
+end
+local now = now_ms(ARGV[13])
+-- An endpoint with no list of types gets every event; a disabled one gets none.
+local receivers = {}
+if ARGV[6] ~= '' then
+  local endpoints = redis.call('HGETALL', KEYS[4])
+  for i = 2, #endpoints, 2 do
+    local endpoint = cjson.decode(endpoints[i])
+    local wanted = #endpoint.events == 0
+    for _, type in ipairs(endpoint.events) do
+      wanted = wanted or type == ARGV[6]
+    end
+    if wanted and endpoint.state == 'enabled' then receivers[#receivers + 1] = endpoint.id end
+  end
+end
+-- Nothing was written up to here; from here on nothing can fail.
+redis.call('HSET', KEYS[1], unpack(ARGV, 14))
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+if claim then redis.call('SET', KEYS[6], ARGV[1], 'PX', ARGV[4]) end
+if ARGV[3] == '' then
+  redis.call('ZREM', KEYS[3], ARGV[1])
+else
+  redis.call('ZADD', KEYS[3], now + ARGV[3], ARGV[1])
+end
+if ARGV[6] == '' then return {'moved', 0} end
+redis.call('HSET', KEYS[2], ARGV[7], ARGV[8])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+local owner = redis.call('HMGET', KEYS[1], 'tenant', 'traceparent')
+local function owe(suffix, ...)
+  local id = ARGV[1] .. '-' .. ARGV[7] .. '-' .. suffix
+  local key = ARGV[11] .. id
+  redis.call('HSET', key, 'tenant', owner[1], 'traceparent', owner[2] or '', 'prediction', ARGV[1], 'sequence', ARGV[7], 'event', ARGV[6],
+    'state', 'pending', 'attempts', 0, 'created_at_ms', now, ...)
+  redis.call('PEXPIRE', key, ARGV[12])
+  redis.call('ZADD', KEYS[5], now, id)
+end
+for _, endpoint in ipairs(receivers) do owe(endpoint, 'endpoint', endpoint) end
+local made = #receivers
+if ARGV[9] ~= '' then
+  owe('callback', 'url', ARGV[9], 'body', ARGV[10])
+  made = made + 1
+end
+return {'moved', made}

@@ -1,0 +1,180 @@
+"""WHERE A RESULT IS STORED: predictions, their events and the claims on upstream tasks.
+
+Every write goes through a script, one decision each. When Redis is away every method raises `StoreUnavailable`, and a
+write may or may not have happened: all of them can be repeated.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal
+
+from pydantic_core import from_json
+
+from service.domain.errors import NotFound, TenantSuspended
+from service.domain.predictions import Change, Prediction, State, json_bytes
+from service.stores import keys
+from service.stores.answers import pairs
+from service.stores.commands import Commands
+from service.stores.scripts import Scripts
+
+RECORD_VERSION: Final = "1"
+"""Written into every record; a reader that meets fields it does not know leaves them as they are."""
+
+_INTEGERS: Final = frozenset(
+    {
+        "created_at_ms",
+        "rev",
+        "input_bytes",
+        "price_micros",
+        "started_at_ms",
+        "ended_at_ms",
+        "sequence",
+        "poll_failures",
+    }
+)
+_NAMES: Final = tuple(f.name for f in fields(Prediction) if f.name != "id")
+
+Move = Literal["moved", "stale", "gone", "claimed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What came of a transition: whether it was written, and how many deliveries it made."""
+
+    outcome: Move
+    deliveries: int = 0
+
+
+def _encode(name: str, value: Any) -> bytes | str:
+    """Write one field of a prediction as Redis holds it."""
+    if name == "answer":
+        return json_bytes(value)
+    return value if isinstance(value, bytes | str) else str(value)
+
+
+def _decode(prediction_id: str, record: dict[bytes, bytes]) -> Prediction:
+    """Read a prediction from its hash; absent fields take their defaults, unknown ones are left alone."""
+    values: dict[str, Any] = {"id": prediction_id}
+    for name in _NAMES:
+        raw = record.get(name.encode())
+        if raw is None:
+            continue
+        if name == "answer":
+            values[name] = from_json(raw)
+        elif name == "input":
+            values[name] = raw
+        elif name in _INTEGERS:
+            values[name] = int(raw)
+        else:
+            values[name] = raw.decode()
+    return Prediction(**values | {"state": State(values["state"])})
+
+
+class PredictionStore:
+    """Predictions in Redis. `now_ms` replaces the server's clock in tests."""
+
+    def __init__(self, commands: Commands, scripts: Scripts, now_ms: Callable[[], int] | None = None) -> None:
+        self._commands = commands
+        self._scripts = scripts
+        self._now_ms = now_ms
+
+    def _now(self) -> str | int:
+        """The clock argument of a script: "" lets the server look at its own."""
+        return "" if self._now_ms is None else self._now_ms()
+
+    async def admit(self, intent: Prediction, look_within_s: float) -> None:
+        """Make the submission durable before it is sent; it is looked at within `look_within_s` whatever happens.
+
+        Raises `NotFound` for a deleted tenant and `TenantSuspended`; either writes nothing.
+        """
+        record = [part for name in _NAMES for part in (name, _encode(name, getattr(intent, name)))]
+        answer = await self._scripts.run(
+            "admit",
+            keys=[
+                keys.prediction(intent.id),
+                keys.tenant(intent.tenant),
+                keys.tenant_predictions(intent.tenant),
+                keys.due("poll"),
+            ],
+            args=[intent.id, int(look_within_s * 1000), keys.UNFINISHED_MS, self._now(), "v", RECORD_VERSION, *record],
+        )
+        if answer == b"no tenant":
+            raise NotFound("the tenant of this key no longer exists")
+        if answer == b"suspended":
+            raise TenantSuspended(f"tenant {intent.tenant} is suspended")
+
+    async def withdraw(self, intent: Prediction) -> bool:
+        """Forget an admission that started nothing; False when it has moved on and must not be forgotten."""
+        gone = await self._scripts.run(
+            "withdraw",
+            keys=[keys.prediction(intent.id), keys.tenant_predictions(intent.tenant), keys.due("poll")],
+            args=[intent.id],
+        )
+        return bool(gone)
+
+    async def load(self, prediction_id: str) -> Prediction | None:
+        """The prediction as it stands, or None."""
+        record = await self._commands("HGETALL", keys.prediction(prediction_id))
+        return _decode(prediction_id, pairs(record)) if record else None
+
+    async def read_answer(self, prediction_id: str, tenant_id: str) -> bytes:
+        """What WaveSpeed's face answers about a prediction, as ready-made JSON without `urls`: one round trip.
+
+        Raises `NotFound` when there is none, or it is another tenant's.
+        """
+        owner, answer = await self._commands("HMGET", keys.prediction(prediction_id), "tenant", "answer")
+        if owner is None or owner != tenant_id.encode():
+            raise NotFound("prediction not found")
+        return bytes(answer)
+
+    async def move(
+        self,
+        before: Prediction,
+        change: Change,
+        *,
+        next_look_s: float | None,
+        event_body: bytes = b"",
+        callback_body: bytes = b"",
+    ) -> Moved:
+        """Write one transition, if the prediction still is as `before`, with event, deliveries and next look."""
+        after = change.after
+        claim = after.upstream_id if after.upstream_id != before.upstream_id else ""
+        changed = [
+            part
+            for name in _NAMES
+            if getattr(after, name) != getattr(before, name)
+            for part in (name, _encode(name, getattr(after, name)))
+        ]
+        script_keys = [
+            keys.prediction(after.id),
+            keys.prediction_events(after.id),
+            keys.due("poll"),
+            keys.tenant_endpoints(after.tenant),
+            keys.due("deliver"),
+        ]
+        answer = await self._scripts.run(
+            "transition",
+            keys=[*script_keys, keys.upstream_task(claim)] if claim else script_keys,
+            args=[
+                after.id,
+                before.rev,
+                "" if next_look_s is None else int(next_look_s * 1000),
+                keys.RETENTION_MS if after.state.ended else keys.UNFINISHED_MS,
+                claim,
+                change.event or "",
+                after.sequence,
+                event_body,
+                after.callback_url if callback_body else "",
+                callback_body,
+                keys.DELIVERY_PREFIX,
+                keys.DELIVERY_MS,
+                self._now(),
+                *changed,
+            ],
+        )
+        return Moved(answer[0].decode(), answer[1] if len(answer) > 1 else 0)
+
+    async def event_body(self, prediction_id: str, sequence: int) -> bytes | None:
+        """The stored body of one event, or None when it is gone."""
+        body: bytes | None = await self._commands("HGET", keys.prediction_events(prediction_id), sequence)
+        return body

@@ -1,0 +1,167 @@
+"""WHERE A POLL OR DELIVERY IS SCHEDULED: due sets remember what is owed, arq only wakes the workers.
+
+A due set is a sorted set of ids by due time. A wake-up is one arq job for one 250 ms slot of one due set, however many
+items fall due in it; its id is `wake:{set}:{slot}`, so the same slot is enqueued once. The slot is always in the
+future, because arq refuses an id while its job runs. Losing every arq key only delays work until the next sweep.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+from arq.connections import ArqRedis
+from redis.exceptions import RedisError
+
+from service.metrics import Metrics
+from service.stores import keys
+from service.stores.commands import Commands
+from service.stores.keys import DueSet
+from service.stores.scripts import Scripts
+
+DUE_SETS: Final[tuple[DueSet, ...]] = ("poll", "deliver")
+
+SLOT_MS: Final = 250
+"""Length of a wake-up slot: how late, at most, a due item is noticed because of slots."""
+
+WAKE: Final = "wake"
+"""Name of the only job; its argument is the due set."""
+
+_REMEMBERED_SLOTS: Final = 4_096
+_MAX_ENQUEUING: Final = 256
+_EXPIRES_EXTRA_S: Final = 300
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """Items leased under one token, and when the next one falls due (None: nothing is owed)."""
+
+    token: str
+    ids: tuple[str, ...]
+    next_due_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """How much a due set holds, and for how long its oldest item has been due (0 when none is)."""
+
+    items: int
+    oldest_due_age_s: float
+
+
+def slot_after(due_ms: float, now_ms: float) -> int:
+    """The first slot that begins strictly after both the due time and now."""
+    return int(max(due_ms, now_ms)) // SLOT_MS + 1
+
+
+class WorkSchedule:
+    """Due sets and wake-ups. `clock` gives unix seconds."""
+
+    def __init__(
+        self,
+        commands: Commands,
+        scripts: Scripts,
+        arq: ArqRedis,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        now_ms: Callable[[], int] | None = None,
+    ) -> None:
+        self._commands = commands
+        self._scripts = scripts
+        self._arq = arq
+        self._metrics = metrics
+        self._clock = clock
+        self._now_ms = now_ms
+        self._enqueued: OrderedDict[str, None] = OrderedDict()
+        self._enqueuing: set[asyncio.Task[None]] = set()
+
+    async def lease(self, due_set: DueSet, limit: int, lease_s: float) -> Leased:
+        """Lease up to `limit` due items for `lease_s`; they fall due again by themselves if nobody completes them."""
+        token, next_due_ms, *ids = await self._scripts.run(
+            "lease_due",
+            keys=[keys.due(due_set)],
+            args=[limit, int(lease_s * 1000), "" if self._now_ms is None else self._now_ms()],
+        )
+        return Leased(
+            token.decode(),
+            tuple(item.decode() for item in ids),
+            int(next_due_ms) / 1000 if next_due_ms else None,
+        )
+
+    async def put_back(
+        self, due_set: DueSet, item_id: str, token: str, delay_s: float | None, noted: Mapping[str, int] | None = None
+    ) -> bool:
+        """Have a leased item fall due again after `delay_s`, or never when None; `noted` is set in its record.
+
+        False when the lease was lost: then somebody else looks after the item.
+        """
+        kept = await self._scripts.run(
+            "put_back",
+            keys=[keys.due(due_set), keys.record(due_set, item_id)],
+            args=[
+                item_id,
+                token,
+                "" if delay_s is None else int(delay_s * 1000),
+                "" if self._now_ms is None else self._now_ms(),
+                *[part for pair in (noted or {}).items() for part in pair],
+            ],
+        )
+        if not kept:
+            self._metrics.leases_lost.labels(due_set).inc()
+        elif delay_s is not None:
+            self.wake(due_set, delay_s)
+        return bool(kept)
+
+    async def owed(self, due_set: DueSet) -> Owed:
+        """Count a due set and the age of its oldest due item."""
+        items, oldest = await asyncio.gather(
+            self._commands("ZCARD", keys.due(due_set)),
+            self._commands("ZRANGE", keys.due(due_set), 0, 0, "WITHSCORES"),
+        )
+        age_s = self._clock() - float(oldest[1]) / 1000 if oldest else 0.0
+        return Owed(items, max(0.0, age_s))
+
+    def wake(self, due_set: DueSet, delay_s: float) -> None:
+        """Have a worker look at `due_set` when `delay_s` has passed.
+
+        Never blocks and never fails: the enqueueing goes on in the background, and what is lost is found by the sweep.
+        """
+        now_ms = self._clock() * 1000
+        slot = slot_after(now_ms + delay_s * 1000, now_ms)
+        job_id = f"wake:{due_set}:{slot}"
+        if job_id in self._enqueued:
+            return
+        if len(self._enqueuing) >= _MAX_ENQUEUING:  # Redis hardly answers: the sweep will find what is due
+            self._metrics.wakeups_lost.labels(due_set).inc()
+            return
+        self._enqueued[job_id] = None
+        while len(self._enqueued) > _REMEMBERED_SLOTS:
+            self._enqueued.popitem(last=False)
+        task = asyncio.create_task(self._enqueue(due_set, job_id, slot * SLOT_MS / 1000))
+        self._enqueuing.add(task)
+        task.add_done_callback(self._enqueuing.discard)
+
+    async def _enqueue(self, due_set: DueSet, job_id: str, at_s: float) -> None:
+        """Enqueue one wake-up; a failure is counted and left to the sweep."""
+        try:
+            await self._arq.enqueue_job(
+                WAKE,
+                due_set,
+                _job_id=job_id,
+                _queue_name=keys.QUEUE,
+                _defer_until=datetime.fromtimestamp(at_s, UTC),
+                _expires=max(0.0, at_s - self._clock()) + _EXPIRES_EXTRA_S,
+            )
+        except (RedisError, OSError, TimeoutError) as error:
+            self._enqueued.pop(job_id, None)
+            self._metrics.wakeups_lost.labels(due_set).inc()
+            log.warning("wake-up not enqueued", due_set=due_set, error=type(error).__name__)
+
+    async def aclose(self) -> None:
+        """Wait for wake-ups being enqueued; each is bounded by the connection's own timeouts."""
+        await asyncio.gather(*self._enqueuing, return_exceptions=True)

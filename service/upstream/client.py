@@ -1,0 +1,226 @@
+"""WHERE THE UPSTREAM IS CALLED: create and fetch, with our key, bounded in time and size.
+
+The transport is used directly with ready requests: it costs less than half of a client call. Connections are kept only
+briefly, so that a submission never goes out on one the upstream has just closed.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+import aiohttp
+import httpx2
+from httpx_aiohttp.httpx2.transport import AiohttpTransport
+from prometheus_client import Counter, Histogram
+from pydantic import SecretStr
+
+from service.domain.errors import (
+    AccountFault,
+    CapacityReached,
+    NeverSent,
+    OutcomeUnknown,
+    ReadFailed,
+    UpstreamError,
+    UpstreamRefused,
+)
+from service.domain.predictions import Observation
+from service.domain.retry_after import parse_retry_after
+from service.metrics import Metrics
+from service.upstream.payloads import Started, result_answer, submit_answer
+
+CONNECT_S: Final = 5.0
+"""Longest wait for a connection, in seconds: a connect that fails in time leaves the answer window intact."""
+
+SUBMIT_S: Final = 60.0
+"""Longest wait for the answer to a submission, in seconds; the caller is answered long before."""
+
+READ_S: Final = 10.0
+"""Longest look at a prediction, in seconds."""
+
+MAX_ANSWER_BYTES: Final = 1_048_576
+"""Longest answer read; a larger one is no verdict."""
+
+_KEEP_ALIVE_S: Final = 4.0
+_CONNECTIONS: Final = 512
+
+Operation = Literal["submit", "result"]
+Answer = TypeVar("Answer")
+
+
+class UpstreamKey:
+    """The secret key: from a setting, or from a file that is read again when it changes."""
+
+    def __init__(self, key: SecretStr | None, file: Path | None) -> None:
+        self._key = key.get_secret_value() if key else ""
+        self._file = file
+        self._stamp = (-1, -1)
+
+    def __repr__(self) -> str:
+        return "UpstreamKey(**********)"
+
+    def authorization(self) -> str:
+        """The value of the Authorization header. A file that cannot be read keeps the last key it held."""
+        if self._file is not None:
+            try:
+                stat = os.stat(self._file)
+                stamp = (stat.st_mtime_ns, stat.st_ino)
+                if stamp != self._stamp:
+                    self._key, self._stamp = self._file.read_text().strip(), stamp
+            except OSError:
+                pass  # a mounted secret is briefly absent while it is being replaced
+        return f"Bearer {self._key}"
+
+
+class WaveSpeed:
+    """One upstream account. Raises only errors of `UpstreamError`."""
+
+    def __init__(self, transport: httpx2.AsyncBaseTransport, base_url: str, key: UpstreamKey, metrics: Metrics) -> None:
+        self._transport = transport
+        self._base_url = base_url
+        self._key = key
+        self._metrics = metrics
+        self._series: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+        # Parsing a URL costs a tenth of a submission, and models are few.
+        self._submit_url = lru_cache(maxsize=256)(lambda model: httpx2.URL(f"{base_url}/api/v3/{model}"))
+
+    async def create(self, model: str, inputs: bytes, headers: Mapping[str, str]) -> Started:
+        """Submit once. `inputs` is the JSON body, `headers` the caller's that may travel.
+
+        Raises `NeverSent` (nothing left this host), `UpstreamRefused` (nothing was started) or `OutcomeUnknown`
+        (it may have been started: never call this again for the same submission).
+        """
+        try:
+            request = httpx2.Request(
+                "POST",
+                self._submit_url(model),
+                content=inputs,
+                headers={**headers, "content-type": "application/json", "authorization": self._key.authorization()},
+                extensions={"timeout": {"connect": CONNECT_S, "pool": CONNECT_S, "read": SUBMIT_S}},
+            )
+        except (ValueError, httpx2.InvalidURL) as unsendable:  # a key or header that HTTP cannot carry
+            raise NeverSent("the request cannot be sent as it is") from unsendable
+        return await self._call("submit", request, SUBMIT_S, submit_answer, _submit_failure)
+
+    async def fetch(self, upstream_id: str) -> Observation:
+        """Look at one task. Raises `ReadFailed` for anything that is not a verdict."""
+        request = httpx2.Request(
+            "GET",
+            f"{self._base_url}/api/v3/predictions/{upstream_id}/result",
+            headers={"authorization": self._key.authorization()},
+            extensions={"timeout": {"connect": CONNECT_S, "pool": CONNECT_S, "read": READ_S}},
+        )
+        return await self._call("result", request, READ_S, partial(result_answer, upstream_id), _read_failure)
+
+    async def _call(
+        self,
+        operation: Operation,
+        request: httpx2.Request,
+        within_s: float,
+        read: Callable[[int, bytes, float | None], Answer],
+        failure: Callable[[Exception], UpstreamError],
+    ) -> Answer:
+        """Send a request within a bound, read its answer with `read`, translate a broken exchange with `failure`."""
+        started = time.perf_counter()
+        ended: BaseException | None = None
+        try:
+            try:
+                async with asyncio.timeout(within_s):
+                    status, body, retry_after_s = await self._exchange(request)
+            except Exception as broken:  # whatever it was, it is no verdict
+                raise failure(broken) from broken
+            return read(status, body, retry_after_s)
+        except BaseException as error:
+            ended = error
+            raise
+        finally:
+            self._count(operation, started, ended)
+
+    async def _exchange(self, request: httpx2.Request) -> tuple[int, bytes, float | None]:
+        """Send one request and read its answer, up to `MAX_ANSWER_BYTES`; a longer body comes back empty."""
+        response = await self._transport.handle_async_request(request)
+        try:
+            body = bytearray()
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > MAX_ANSWER_BYTES:
+                    body.clear()
+                    break
+        finally:
+            await response.aclose()
+        wished = response.headers.get("retry-after")
+        return response.status_code, bytes(body), parse_retry_after(wished, time.time()) if wished else None
+
+    def _count(self, operation: Operation, started: float, error: BaseException | None) -> None:
+        """Count a call by what came of it, and how long it took."""
+        outcome = "ok" if error is None else "canceled"
+        if isinstance(error, UpstreamError):
+            outcome = _OUTCOMES[type(error)]
+        series = self._series.get((operation, outcome))
+        if series is None:
+            # Looking children up costs more than counting; operations and outcomes are few.
+            calls = self._metrics.upstream_calls.labels(operation, outcome)
+            series = self._series[operation, outcome] = calls, self._metrics.upstream_duration.labels(operation)
+        series[0].inc()
+        series[1].observe(time.perf_counter() - started)
+
+
+_OUTCOMES: Final[Mapping[type[UpstreamError], str]] = {
+    NeverSent: "never_sent",
+    UpstreamRefused: "refused",
+    AccountFault: "account_fault",
+    CapacityReached: "capacity",
+    OutcomeUnknown: "unknown",
+    ReadFailed: "failed",
+}
+
+
+def _submit_failure(broken: Exception) -> UpstreamError:
+    """What a broken exchange says of a submission: nothing left, or nobody knows."""
+    if _never_connected(broken):
+        return NeverSent("cannot connect to WaveSpeed")
+    return OutcomeUnknown(f"no readable answer: {_reason(broken)}")
+
+
+def _read_failure(broken: Exception) -> UpstreamError:
+    """What a broken exchange says of a look: nothing."""
+    return ReadFailed(_reason(broken))
+
+
+def _reason(broken: Exception) -> str:
+    """Name a failure without quoting it: a text may hold addresses and ids."""
+    return type(broken.__cause__ or broken).__name__
+
+
+def _never_connected(error: Exception) -> bool:
+    """Whether no connection was ever made, judged by the cause.
+
+    The transport reports a connection closed or reset after the body as a connect timeout too; only aiohttp's own
+    exception tells them apart.
+    """
+    cause = error.__cause__
+    return isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+
+
+@asynccontextmanager
+async def connect_upstream(base_url: str, key: UpstreamKey, metrics: Metrics) -> AsyncIterator[WaveSpeed]:
+    """Open the account's connections: no proxies, no cookies, no redirects, no environment."""
+
+    def session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("accept", "accept-encoding", "user-agent"),
+            trust_env=False,
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
+
+    transport = AiohttpTransport(client=session)
+    try:
+        yield WaveSpeed(transport, base_url, key, metrics)
+    finally:
+        await transport.aclose()

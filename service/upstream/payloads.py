@@ -1,0 +1,109 @@
+"""Upstream JSON to domain types, and HTTP answers to verdicts. Pure: no I/O.
+
+What a submit answer means: 200 with code 200 and an id → started. A 4xx except 408, or a 200 with an error code and no
+id → refused, never started. Everything else (408, 3xx, 5xx, another 2xx, unreadable) → the outcome is unknown.
+What a read answers means: only a readable envelope about the task is a verdict; anything else is "look again later".
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from service.domain.errors import AccountFault, CapacityReached, OutcomeUnknown, ReadFailed, UpstreamRefused
+from service.domain.predictions import Observation
+
+_COMPLETED: Final = frozenset({"completed", "succeeded"})
+_FAILED: Final = frozenset({"failed", "cancelled", "canceled", "timeout", "deleted", "error"})
+"""Statuses after which the upstream does no more: its documentation's and its clients' words together."""
+
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
+"""What an upstream id may be: it becomes part of a URL that carries our key."""
+
+MAX_MESSAGE: Final = 500
+"""How much of an upstream's own text is passed on, in characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The upstream has the task under this id."""
+
+    upstream_id: str
+
+
+def _envelope(body: bytes) -> Mapping[str, Any] | None:
+    """The JSON object in a body, or None when there is none."""
+    try:
+        parsed = from_json(body)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _message(envelope: Mapping[str, Any] | None, fallback: str) -> str:
+    """The upstream's own words about an error, bounded."""
+    for name in ("message", "error"):
+        text = envelope.get(name) if envelope else None
+        if isinstance(text, str) and text:
+            return text[:MAX_MESSAGE]
+    return fallback
+
+
+def submit_answer(status: int, body: bytes, retry_after_s: float | None) -> Started:
+    """Read the answer to a submission.
+
+    Raises `UpstreamRefused` (or its `AccountFault`, `CapacityReached`) when nothing was started, `OutcomeUnknown` when
+    it may have been.
+    """
+    envelope = _envelope(body)
+    data = envelope.get("data") if envelope else None
+    upstream_id = data.get("id") if isinstance(data, dict) else None
+    if status == 200 and envelope is not None:
+        code = envelope.get("code")
+        if code == 200 and isinstance(upstream_id, str) and _ID.fullmatch(upstream_id):
+            return Started(upstream_id)
+        if not upstream_id and type(code) is int and code != 200:
+            raise _refusal(
+                code if 400 <= code < 500 and code != 408 else 502, _message(envelope, "refused"), retry_after_s
+            )
+    if 400 <= status < 500 and status != 408:
+        raise _refusal(status, _message(envelope, "refused"), retry_after_s)
+    raise OutcomeUnknown(f"submit answered {status}")
+
+
+def _refusal(status: int, message: str, retry_after_s: float | None) -> UpstreamRefused:
+    """The kind of refusal a status stands for."""
+    if status in (401, 402, 403):
+        return AccountFault(status)
+    if status == 429:
+        return CapacityReached(status, message, retry_after_s)
+    return UpstreamRefused(status, message)
+
+
+def result_answer(upstream_id: str, status: int, body: bytes, retry_after_s: float | None) -> Observation:
+    """Read the answer to a look at one task. Raises `ReadFailed` for everything that is not a verdict about it."""
+    if status != 200:
+        raise ReadFailed(f"status {status}", retry_after_s)
+    envelope = _envelope(body)
+    if envelope is None:
+        raise ReadFailed("unreadable body")
+    data = envelope.get("data")
+    if envelope.get("code") != 200 or not isinstance(data, dict):
+        raise ReadFailed(f"code {envelope.get('code')!r}"[:60])
+    if isinstance(data.get("id"), str) and data["id"] != upstream_id:
+        raise ReadFailed("the answer is about another task")
+    return observation(data)
+
+
+def observation(data: Mapping[str, Any]) -> Observation:
+    """Read one task as the upstream describes it. An unknown status means: still running."""
+    status = str(data.get("status", ""))[:40]
+    error = data.get("error")
+    text = error[:MAX_MESSAGE] if isinstance(error, str) else ""
+    if status in _COMPLETED:
+        return Observation("completed", status, data)
+    if status in _FAILED:
+        return Observation("failed", status, data, text or f"the upstream ended the task as {status}")
+    return Observation("running", status, data)

@@ -1,0 +1,56 @@
+"""Everything one simulator remembers, built once and shared by its routes."""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+from simulator.account import Account
+from simulator.faults import ArmedFaults
+from simulator.tasks import Task, Tasks
+from simulator.webhooks import Webhooks
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a simulator behaves; times in seconds, money in dollars."""
+
+    seed: int = 7
+    keys: tuple[str, ...] = ("sim-key",)
+    video_s: float = 6.0
+    image_s: float = 2.0
+    tier: str = "ultra"
+    balance: float = 1000.0
+
+
+@dataclass(slots=True)
+class State:
+    """The simulator's memory. `clock` gives unix seconds."""
+
+    options: Options
+    clock: Callable[[], float]
+    account: Account = field(init=False)
+    tasks: Tasks = field(init=False)
+    faults: ArmedFaults = field(init=False)
+    webhooks: Webhooks = field(init=False)
+    clip: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.clip = (files("simulator") / "assets" / "clip.mp4").read_bytes()
+        secret = "whsec_" + b64encode(hashlib.sha256(f"webhooks {self.options.seed}".encode()).digest()[:24]).decode()
+        self.webhooks = Webhooks(secret, self.clock)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, as if just started."""
+        options = self.options
+        self.account = Account(options.keys, options.tier, options.balance, self.clock)
+        self.tasks = Tasks(options.seed, self.clock)
+        self.faults = ArmedFaults()
+
+    def view(self, task: Task, base_url: str) -> dict[str, Any]:
+        """A run as answers show it now."""
+        clip = b64encode(self.clip).decode() if task.base64 else ""
+        return task.view(base_url, self.clock(), clip)

@@ -1,0 +1,105 @@
+"""The newcomer's command: `make run` shows the main job, ends cleanly, works again, and says when a port is busy."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tests.journeys.system import free_port
+from tests.waiting import wait_until
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+@contextmanager
+def _make_run(output: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `make run` in a process group of its own, as a terminal would."""
+    with output.open("wb") as stream:
+        process = subprocess.Popen(
+            ["make", "--silent", "run"],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _refuses(port: int) -> bool:
+    """Whether nothing listens on a port any more."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+async def test_make_run_shows_the_main_job_twice_and_ends_cleanly(tmp_path: Path) -> None:
+    """Submission, poll, verified callback, key, curl line, addresses; Ctrl-C leaves nothing behind; then again."""
+    port, metrics_port = free_port(), free_port()
+    for name in ("first", "second"):
+        shown = await _run_until_shown(tmp_path / name, port, metrics_port)
+        assert "status completed" in shown
+        assert "prediction.completed received, signature verified" in shown
+        assert "BREAKWATER_KEY=bw_" in shown
+        assert f"curl -s http://127.0.0.1:{port}/api/v3/openai/sora-2" in shown
+        assert f"http://127.0.0.1:{port}/docs" in shown
+        assert f"http://127.0.0.1:{metrics_port}/metrics" in shown
+        assert "Everything has ended." in shown
+        assert "Traceback" not in shown
+        assert _refuses(port)
+        assert _refuses(metrics_port)
+
+
+async def _run_until_shown(output: Path, port: int, metrics_port: int) -> str:
+    """Run until the main job was shown, press Ctrl-C, and return everything that was printed."""
+    ports = {"BREAKWATER_PORT": str(port), "BREAKWATER_WORKER_METRICS_PORT": str(metrics_port)}
+    with _make_run(output, **ports) as process:
+        await wait_until(lambda: "until Ctrl-C" in output.read_text(), timeout_s=45, what="the main job is shown")
+        os.killpg(process.pid, signal.SIGINT)
+        await asyncio.to_thread(process.wait, 40)
+        return await asyncio.to_thread(output.read_text)
+
+
+async def test_a_busy_port_gets_one_clear_line(tmp_path: Path) -> None:
+    """Nothing is started, and the line says which port, and what to do."""
+    output = tmp_path / "output"
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        with _make_run(output, BREAKWATER_PORT=str(port), BREAKWATER_WORKER_METRICS_PORT=str(free_port())) as process:
+            assert await asyncio.to_thread(process.wait, 30) != 0
+    lines = [line for line in output.read_text().splitlines() if "make" not in line.split(":")[0]]
+    assert len(lines) == 1
+    assert f"port {port} is busy" in lines[0]
+    assert "BREAKWATER_PORT=" in lines[0]
+
+
+async def test_a_real_key_buys_nothing_unasked(tmp_path: Path) -> None:
+    """With a real key the curl line and its price are printed, and no submission is made."""
+    output = tmp_path / "output"
+    # Nothing listens at this upstream: a submission could only fail, and none is tried.
+    environment = {
+        "WAVESPEED_API_KEY": "not-a-real-key",
+        "BREAKWATER_UPSTREAM_URL": f"http://127.0.0.1:{free_port()}",
+        "BREAKWATER_PORT": str(free_port()),
+        "BREAKWATER_WORKER_METRICS_PORT": str(free_port()),
+    }
+    with _make_run(output, **environment) as process:
+        await wait_until(lambda: "until Ctrl-C" in output.read_text(), timeout_s=45, what="the system is up")
+        os.killpg(process.pid, signal.SIGTERM)
+        await asyncio.to_thread(process.wait, 40)
+    shown = output.read_text()
+    assert "Nothing was bought" in shown
+    assert "$0.40" in shown
+    assert "DEMO=pay" in shown
+    assert "POST /api/v3" not in shown
+    assert "not-a-real-key" not in shown
