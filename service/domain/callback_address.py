@@ -1,4 +1,4 @@
-"""Where a callback may go: reading a callback URL the one strict way, and deciding by an allow-list.
+"""Where a callback may go: an allow-list decides.
 
 Callbacks go to internal teams, so private networks cannot simply be shut out. Instead nothing is allowed that the list
 does not name, and some ranges (loopback, link-local, cloud metadata, multicast, ...) are shut even to the names on it,
@@ -6,25 +6,19 @@ however an address is written. A name says nothing about where it leads, so a de
 `CallbackPolicy.check_url` before anything is resolved, `CallbackPolicy.check_address` for each address that came of it.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
-import idna
-
+from service.domain.callback_url import NUMBER, Address, CallbackTarget, read_host, read_url, shown
 from service.domain.errors import CallbackDenied, FieldError, InvalidInput
 
-Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 SETTING: Final = "BREAKWATER_CALLBACK_ALLOW"
 """The setting that holds the global list."""
-
-MAX_URL: Final = 2048
-"""Longest callback URL, in characters."""
 
 MAX_ENTRIES: Final = 256
 """Most entries a list may have: each may be looked at for each callback."""
@@ -44,30 +38,9 @@ ALWAYS_DENIED: Final[tuple[tuple[Network, str], ...]] = tuple(
 )
 """Ranges no name on a list leads to. Only the global list opens one, by a network that lies within it."""
 
-_URL = re.compile(r"(https?)://([^/?]*)(.*)", re.ASCII | re.IGNORECASE)
-_AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]*)\]|([^:\[\]]*))(?::([0-9]{1,5}))?")
-_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")  # Compose service names have underscores
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # as the last label it makes the whole host an IPv4 address, or nothing
-_IPV4_PART = re.compile(r"[1-9][0-9]*|0[0-7]*|0x[0-9a-f]*")
-
 _V4_COMPATIBLE = IPv6Network("::/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
-
-
-@dataclass(frozen=True, slots=True)
-class CallbackTarget:
-    """A callback URL that was read and found allowed so far; call this `url`, not the text it came from.
-
-    `url` has `host` as its host, so that nothing downstream can read the original differently. `host` is lower-case
-    ASCII without a trailing dot, an IPv6 address without brackets. `address` is set when the host is a literal.
-    """
-
-    url: str
-    scheme: str
-    host: str
-    port: int
-    address: Address | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +106,15 @@ class CallbackPolicy:
 
         Raises `CallbackDenied` for a URL that is malformed or can be read in two ways, and for one the list rules out.
         """
-        target = _read_url(url)
+        target = read_url(url)
         if not self.allowed.hosts and not self.allowed.networks:
             raise CallbackDenied(f"no callbacks are allowed: {self.source} is empty; name the hosts or networks there")
         if (target.host, target.port) in self.own:
-            raise CallbackDenied(f"{_shown(target.host)} port {target.port} is the gateway's own Redis, always denied")
+            raise CallbackDenied(f"{shown(target.host)} port {target.port} is the gateway's own Redis, always denied")
         if target.address is not None:
             self._check(target, target.address)
         elif not self.allowed.networks and not self._allows_name(target):
-            raise self._not_allowed(target, f"host {_shown(target.host)}")
+            raise self._not_allowed(target, f"host {shown(target.host)}")
         return target
 
     def check_address(self, target: CallbackTarget, address: str) -> None:
@@ -150,11 +123,11 @@ class CallbackPolicy:
         Every address must pass, not just one of them. Raises `CallbackDenied`.
         """
         if "%" in address:
-            raise CallbackDenied(f"address {_shown(address)} has a scope id, so it is link-local: always denied")
+            raise CallbackDenied(f"address {shown(address)} has a scope id, so it is link-local: always denied")
         try:
             parsed = ip_address(address)
         except ValueError:
-            raise CallbackDenied(f"{_shown(address)} is not an IP address") from None
+            raise CallbackDenied(f"{shown(address)} is not an IP address") from None
         self._check(target, parsed)
 
     def _check(self, target: CallbackTarget, address: Address) -> None:
@@ -194,15 +167,15 @@ def _parse_list(text: str) -> _AllowList:
         plain = entry[:5].lower() == "http:"
         name = entry[5:] if plain else entry
         try:
-            if ":" in name or "/" in name or _NUMBER.fullmatch(name.rpartition(".")[2]):
+            if ":" in name or "/" in name or NUMBER.fullmatch(name.rpartition(".")[2]):
                 networks.append(_parse_network(name))
             else:
-                host, literal = _read_host(name.removeprefix("*."))
+                host, literal = read_host(name.removeprefix("*."))
                 if literal is not None:  # "127.1" and the like, once IDNA has had its say
                     raise ValueError("write the address as four decimal numbers")
                 hosts.append(_HostPattern(host, name.startswith("*."), plain))
         except ValueError as wrong:
-            raise ValueError(f"entry {_shown(entry)} is no network, address or host pattern: {wrong}") from None
+            raise ValueError(f"entry {shown(entry)} is no network, address or host pattern: {wrong}") from None
     opened = tuple(it for it in networks if any(_within(it, denied) for denied, _ in ALWAYS_DENIED))
     return _AllowList(tuple(hosts), tuple(networks), opened)
 
@@ -215,76 +188,6 @@ def _parse_network(text: str) -> Network:
     if mapped is not None and network.prefixlen >= 96:
         return IPv4Network((mapped, network.prefixlen - 96))
     return network
-
-
-def _read_url(url: str) -> CallbackTarget:
-    """Read what every parser reads alike, and refuse the rest."""
-    if len(url) > MAX_URL:
-        raise CallbackDenied(f"the callback URL is longer than {MAX_URL} characters")
-    if not url.isprintable() or " " in url or "\\" in url:
-        raise CallbackDenied("the callback URL has whitespace, a control character or a backslash in it")
-    if "#" in url:
-        raise CallbackDenied("the callback URL has a fragment (#...), which is never sent")
-    parts = _URL.fullmatch(url)
-    if parts is None:
-        raise CallbackDenied("the callback URL must begin with https:// or http://")
-    scheme, authority, rest = parts[1].lower(), parts[2], parts[3]
-    if "@" in authority:
-        raise CallbackDenied("the callback URL has a user name or password (@) before its host")
-    if "%" in authority:
-        raise CallbackDenied("the callback URL's host has a % in it: no percent-encoding, no scope id")
-    where = _AUTHORITY.fullmatch(authority)
-    if where is None:
-        raise CallbackDenied(f"cannot read {_shown(authority)} as host and port")
-    default = 443 if scheme == "https" else 80
-    port = default if where[3] is None else int(where[3])
-    if not 1 <= port <= 65535:
-        raise CallbackDenied(f"the callback URL's port {port} is not between 1 and 65535")
-    address: Address | None
-    try:
-        if where[1] is not None:
-            address = IPv6Address(where[1])
-            host = str(address)
-        else:
-            host, address = _read_host(where[2])
-    except ValueError as wrong:
-        raise CallbackDenied(f"the callback URL's host {_shown(authority)}: {wrong}") from None
-    shown_host = f"[{host}]" if ":" in host else host
-    shown_port = "" if port == default else f":{port}"
-    path = rest if rest.startswith("/") else "/" + rest
-    return CallbackTarget(f"{scheme}://{shown_host}{shown_port}{path}", scheme, host, port, address)
-
-
-def _read_host(text: str) -> tuple[str, IPv4Address | None]:
-    """Normalise a host and say which IPv4 address it spells, if it does. Raises `ValueError`."""
-    host = text.lower() if text.isascii() else text
-    if len(host) > 254:
-        raise ValueError("longer than 253 characters")
-    if not host.isascii() or "xn--" in host:
-        host = idna.encode(host, uts46=True).decode()  # fullwidth digits and ideographic full stops end here
-    host = host.removesuffix(".")
-    if len(host) > 253:
-        raise ValueError("longer than 253 characters")
-    labels = host.split(".")
-    if not all(_LABEL.fullmatch(label) for label in labels):
-        raise ValueError("not a host name (labels of 1 to 63 letters, digits, - and _)")
-    if not _NUMBER.fullmatch(labels[-1]):
-        return host, None
-    address = _read_ipv4(labels)
-    return str(address), address
-
-
-def _read_ipv4(labels: list[str]) -> IPv4Address:
-    """Read one to four decimal, octal (0...) or hex (0x...) numbers as inet_aton does: the last fills what is left."""
-    if len(labels) > 4 or not all(_IPV4_PART.fullmatch(label) for label in labels):
-        raise ValueError("ends like an IPv4 address and is none")
-    numbers = [
-        int(label[2:] or "0", 16) if label[:2] == "0x" else int(label, 8 if label[0] == "0" else 10) for label in labels
-    ]
-    *first, last = numbers
-    if any(number > 255 for number in first) or last >= 256 ** (4 - len(first)):
-        raise ValueError("ends like an IPv4 address and has a number out of range")
-    return IPv4Address(last + sum(number << (24 - 8 * place) for place, number in enumerate(first)))
 
 
 def _unmapped(address: Address) -> Address:
@@ -326,7 +229,3 @@ def _own_names(address: Address) -> Iterator[str]:
 
 def _within(inner: Network, outer: Network) -> bool:
     return inner.network_address in outer and inner.prefixlen >= outer.prefixlen
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 80 else text[:77] + "...")

@@ -1,7 +1,11 @@
 """Temporary stand-in."""
 
-import base64, hashlib, hmac, os
+import base64
+import hashlib
+import hmac
+import os
 from datetime import UTC, datetime
+
 from standardwebhooks import Webhook
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.domain.callback_address import ALWAYS_DENIED, MAX_ENTRIES, MAX_URL, CallbackPolicy
+from service.domain.callback_address import ALWAYS_DENIED, MAX_ENTRIES, CallbackPolicy
+from service.domain.callback_url import MAX_URL
 from service.domain.errors import CallbackDenied, InvalidInput
 
 EVERYWHERE = CallbackPolicy.parse("0.0.0.0/0 ::/0 *.internal hooks.example")
