@@ -11,7 +11,7 @@ import structlog
 from service.domain.callback_address import CallbackPolicy
 from service.domain.errors import NotFound
 from service.domain.predictions import rfc3339
-from service.domain.webhook_retries import next_attempt_s
+from service.domain.webhook_retries import SCHEDULE_S, next_attempt_s
 from service.domain.webhook_signature import standard_headers, wavespeed_headers
 from service.metrics import Metrics
 from service.stores.delivery_log import Delivery, DeliveryLog, DeliveryState
@@ -72,7 +72,9 @@ class Deliver:
             await self._give_up(delivery, token, str(gone))
             return
         number = await self.deliveries.start_attempt(delivery_id, token)
-        if number:
+        if number > len(SCHEDULE_S):  # workers died over it, again and again
+            await self._give_up(delivery, token, "every attempt was used up")
+        elif number:
             result = await self.sender.send(prepared.url, prepared.body, self._sign(prepared, number), prepared.policy)
             await self._record(delivery, token, number, result)
 
@@ -127,10 +129,12 @@ class Deliver:
         self._tell(delivery, number, result, state)
         if not ours:
             self.metrics.leases_lost.labels("deliver").inc()
-        elif delay_s is not None:
-            self.schedule.wake("deliver", delay_s)
-        if state == "delivered":
+        elif state == "pending":
+            self.schedule.wake("deliver", delay_s or 0.0)
+        if state == "delivered":  # which counts even from a lost lease
             self.metrics.notify_lag.observe(max(0.0, now_s - delivery.created_at_ms / 1000))
+        if state == "delivered" or (ours and state == "dead"):
+            self.metrics.deliveries_ended.labels(state).inc()
 
     async def _give_up(self, delivery: Delivery, token: str, reason: str) -> None:
         """Put a delivery that can never succeed on the dead-letter list."""
@@ -147,8 +151,6 @@ class Deliver:
     def _tell(self, delivery: Delivery, number: int, result: AttemptResult, state: DeliveryState) -> None:
         """Count and log one attempt: one line, never the URL, which may carry a token."""
         self.metrics.delivery_attempts.labels(result.outcome).inc()
-        if state != "pending":
-            self.metrics.deliveries_ended.labels(state).inc()
         log.info(
             "delivery attempt",
             delivery=delivery.id,

@@ -51,6 +51,8 @@ class WorkPool:
             if self._more_due:
                 return
             leased = await self._schedule.lease(self._due_set, wanted, self._lease_s)
+            if self._stopped:  # the drain began meanwhile: these fall due again when their lease ends
+                return
             for item_id in leased.ids:
                 task = asyncio.create_task(self._work(item_id, leased.token))
                 self._busy.add(task)

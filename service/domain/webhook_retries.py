@@ -1,4 +1,4 @@
-"""When an attempt at a delivery is followed by another one. Pure: the random number comes in."""
+"""When a callback is tried again: one function of the schedule, of how the attempt ended and of the receiver's wish."""
 
 from typing import Final, Literal
 
@@ -14,34 +14,46 @@ Outcome = Literal[
     "broken",
     "denied",
 ]
-"""How an attempt went; anything but `delivered` is a failure."""
+"""How one attempt ended.
 
-SCHEDULE_S: Final = (0.0, 5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 36000.0)
-"""The wait before each attempt, in seconds: eight attempts over more than a day."""
+delivered: 2xx. rejected: a status without a meaning of its own here, 4xx and 5xx mostly. redirected: 3xx, never
+followed. rate_limited: 429. gone: 410, the receiver wants no more. timeout: no connection or no status in time.
+connect_failed: the name does not resolve, or nothing listens there. tls_failed: no handshake, or a certificate that
+does not verify. broken: the exchange ended without a readable status. denied: the callback policy forbids the address.
+"""
+
+SCHEDULE_S: Final = (0, 5, 300, 1800, 7200, 18000, 36000, 36000)
+"""Seconds before each attempt, counted from the one before it: 8 attempts within about 28 hours."""
 
 JITTER: Final = 0.2
-"""Waits are spread by up to a fifth either way, so that a receiver that comes back is not hit by everything at once."""
+"""How far a delay strays from the schedule, as a share of it, so that what failed together does not return together."""
 
-FLOOR_S: Final = 60.0
-"""Shortest wait after a timeout or a 429: the receiver is busy, and the schedule begins with seconds."""
+MIN_AFTER_OVERLOAD_S: Final = 60.0
+"""The shortest delay after a timeout or a 429, in seconds: more of the same at once would not help the receiver."""
 
 MAX_RETRY_AFTER_S: Final = 86_400.0
-"""Longest Retry-After honoured: a day, so that a delivery still ends within its lifetime."""
+"""The longest delay a Retry-After may ask for, in seconds; a longer wish is cut to this."""
 
-_FINAL: Final[frozenset[Outcome]] = frozenset({"gone", "denied"})
+_FINAL: Final = frozenset[Outcome]({"delivered", "gone", "denied"})
+_OVERLOAD: Final = frozenset[Outcome]({"timeout", "rate_limited"})
 
 
 def next_attempt_s(
     attempt: int, outcome: Outcome, retry_after_s: float | None, roll: float, scale: float
 ) -> float | None:
-    """Seconds until the attempt after number `attempt` (1 is the first), or None when there is to be none.
+    """Seconds until the attempt that follows number `attempt` (1 = the first), or None when there is none.
 
-    `roll` is a random number in [0, 1). `scale` multiplies our own waits, for tests and drills; a Retry-After is the
-    receiver's wish and is taken as it is, up to `MAX_RETRY_AFTER_S`.
+    There is none after the last of the schedule, nor after an outcome that another try would not change: delivered,
+    gone or denied. `roll`, from 0 up to 1, picks the jitter. `retry_after_s` is the receiver's wish: it counts when it
+    is longer than the delay would be. `scale` stretches or shrinks all that is ours, the schedule, the shortest delay
+    and the longest wish granted, but not the wish itself: the receiver does not know about it.
     """
-    if outcome in _FINAL or attempt >= len(SCHEDULE_S):
+    if attempt >= len(SCHEDULE_S) or outcome in _FINAL:
         return None
     delay_s = SCHEDULE_S[attempt] * (1 - JITTER + 2 * JITTER * roll)
-    if outcome in ("timeout", "rate_limited"):
-        delay_s = max(delay_s, FLOOR_S)
-    return max(delay_s * scale, min(retry_after_s or 0.0, MAX_RETRY_AFTER_S))
+    if outcome in _OVERLOAD:
+        delay_s = max(delay_s, MIN_AFTER_OVERLOAD_S)
+    delay_s *= scale
+    if retry_after_s is not None and retry_after_s > delay_s:
+        delay_s = max(delay_s, min(retry_after_s, MAX_RETRY_AFTER_S * scale))
+    return delay_s

@@ -1,63 +1,78 @@
-"""WHERE CALLBACKS ARE SIGNED: Standard Webhooks for registered endpoints, WaveSpeed's own form for per-request ones."""
+"""WHERE A CALLBACK IS SIGNED, in two forms.
 
+Registered endpoints get Standard Webhooks (`v1`), per-request callbacks WaveSpeed's own form (`v3`), so that receivers
+written for either work unchanged. Both sign `id.timestamp.body` with HMAC-SHA256. They differ in the key (`v1`: the
+secret base64-decoded; `v3`: the secret's characters as they are) and in how the digest is written (base64; hex).
+"""
+
+import base64
 import hashlib
 import hmac
-import secrets
-from base64 import b64encode
+import re
+import secrets as random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from standardwebhooks import Webhook
 
-PREFIX: Final = "whsec_"
-_SECRET_BYTES: Final = 24
+_PREFIX: Final = "whsec_"
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
 
 def new_secret() -> str:
-    """Make a signing secret: `whsec_` and 24 random bytes in base64, as Standard Webhooks wants them."""
-    return PREFIX + b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+    """Return a fresh secret for either form: `whsec_` and 24 random bytes in base64."""
+    return _PREFIX + base64.b64encode(random.token_bytes(24)).decode()
 
 
-def standard_headers(signing_secrets: Sequence[str], webhook_id: str, now_s: int, body: bytes) -> dict[str, str]:
-    """Sign `body` (UTF-8) under every secret, newest first: both verify while a rotation lasts.
+def standard_headers(secrets: Sequence[str], webhook_id: str, now_s: int, body: bytes) -> dict[str, str]:
+    """Sign one attempt the Standard Webhooks way, once for each secret, the newest first.
 
-    Standard Webhooks, https://www.standardwebhooks.com: the signed content is `id.timestamp.body`.
+    A receiver accepts any one of the signatures, so it may hold the old or the new secret during a rotation. `now_s` is
+    the time of the attempt in seconds since 1970. Raises `ValueError` without a secret, for a secret that is not
+    base64, and for a body that is not UTF-8.
     """
-    signed_at = datetime.fromtimestamp(now_s, UTC)
+    if not secrets:
+        raise ValueError("no secret to sign with")
     text = body.decode()
-    signatures = [Webhook(secret).sign(webhook_id, signed_at, text) for secret in signing_secrets]
+    # sign() takes the clock reading of whatever zone it is given for UTC: only a time in UTC comes out right.
+    when = datetime.fromtimestamp(now_s, UTC)
     return {
         "webhook-id": webhook_id,
         "webhook-timestamp": str(now_s),
-        "webhook-signature": " ".join(signatures),
+        "webhook-signature": " ".join(Webhook(secret).sign(webhook_id, when, text) for secret in secrets),
     }
 
 
-def wavespeed_headers(signing_secret: str, webhook_id: str, now_s: int, body: bytes) -> dict[str, str]:
-    """Sign `body` as WaveSpeed signs its own callbacks."""
+def wavespeed_headers(secret: str, webhook_id: str, now_s: int, body: bytes) -> dict[str, str]:
+    """Sign one attempt the way WaveSpeed does; `now_s` is its time in seconds since 1970."""
+    timestamp = str(now_s)
     return {
         "webhook-id": webhook_id,
-        "webhook-timestamp": str(now_s),
-        "webhook-signature": _wavespeed_signature(signing_secret, webhook_id, str(now_s), body),
+        "webhook-timestamp": timestamp,
+        "webhook-signature": _v3(secret, webhook_id, timestamp, body),
     }
 
 
-def _wavespeed_signature(signing_secret: str, webhook_id: str, timestamp: str, body: bytes) -> str:
-    """`v3,` and the hex HMAC-SHA256 of `id.timestamp.body`; the key is the secret's text, not what it decodes to."""
-    key = signing_secret.removeprefix(PREFIX).encode()
-    return "v3," + hmac.new(key, f"{webhook_id}.{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+def verify_wavespeed(secret: str, headers: Mapping[str, str], body: bytes, now_s: int, tolerance_s: int = 300) -> bool:
+    """Whether `headers` sign `body` with `secret`, and did so at most `tolerance_s` seconds from `now_s`.
 
-
-def verify_wavespeed(
-    signing_secret: str, headers: Mapping[str, str], body: bytes, now_s: int, tolerance_s: int = 300
-) -> bool:
-    """Whether a callback in WaveSpeed's form is genuine and at most `tolerance_s` old or early. Never raises.
-
-    `headers` has lower-case names.
+    Header names are taken in any case. Never raises: what is missing or malformed is not signed. An empty secret
+    signs nothing, since anyone can sign with it.
     """
-    timestamp = headers.get("webhook-timestamp", "")
-    if not (timestamp.isascii() and timestamp.isdigit()) or abs(now_s - int(timestamp[:15])) > tolerance_s:
+    lower = {name.lower(): value for name, value in headers.items()}
+    timestamp = lower.get("webhook-timestamp", "")
+    if not secret.removeprefix(_PREFIX) or not _TIMESTAMP.fullmatch(timestamp):
         return False
-    expected = _wavespeed_signature(signing_secret, headers.get("webhook-id", ""), timestamp, body)
-    return hmac.compare_digest(expected.encode(), headers.get("webhook-signature", "").encode())
+    if abs(now_s - int(timestamp)) > tolerance_s:
+        return False
+    expected = _v3(secret, lower.get("webhook-id", ""), timestamp, body).encode()
+    given = lower.get("webhook-signature", "").split(" ")
+    # Each is compared, and as bytes: compare_digest refuses text outside ASCII.
+    return any([hmac.compare_digest(expected, one.encode(errors="replace")) for one in given])
+
+
+def _v3(secret: str, webhook_id: str, timestamp: str, body: bytes) -> str:
+    key = secret.removeprefix(_PREFIX).encode()
+    message = f"{webhook_id}.{timestamp}.".encode(errors="replace") + body
+    return "v3," + hmac.new(key, message, hashlib.sha256).hexdigest()

@@ -1,10 +1,52 @@
-"""Temporary stand-in."""
+"""`/openapi.json` and `/docs`: the API described, for machines and for people. Built at the first request for it.
+
+What describes it is imported only then: that takes longer than anything else a gateway does before it can serve.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.domain.catalogue import Catalogue
+from service.domain.predictions import json_bytes
+from service.http.authentication import Endpoint
 
 
-def openapi_document(c):
-    async def e(r): ...
+def openapi_document(catalogue: Catalogue) -> Endpoint:
+    """The endpoint that answers the OpenAPI document."""
 
-    return e
+    def build() -> bytes:
+        from service.http.description.document import describe
+
+        return json_bytes(describe(catalogue))
+
+    return _built_once(build, "application/json", {})
 
 
-docs_page = openapi_document
+def docs_page(catalogue: Catalogue) -> Endpoint:
+    """The endpoint that answers the document as a page to read, which loads nothing else and runs nothing."""
+    from service.http.docs import PAGE_HEADERS, page
+
+    def build() -> bytes:
+        from service.http.description.document import describe
+
+        return page(describe(catalogue), catalogue).encode()
+
+    return _built_once(build, "text/html", PAGE_HEADERS)
+
+
+def _built_once(build: Callable[[], bytes], media_type: str, headers: Mapping[str, str]) -> Endpoint:
+    """An endpoint that answers what `build` returns: once, in a thread, since other requests must not wait for it."""
+    building = asyncio.Lock()
+    body = b""
+
+    async def endpoint(_request: Request) -> Response:
+        nonlocal body
+        async with building:
+            if not body:
+                body = await asyncio.to_thread(build)
+        return Response(body, headers=dict(headers), media_type=media_type)
+
+    return endpoint

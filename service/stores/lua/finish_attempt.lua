@@ -29,6 +29,7 @@ if ARGV[3] == 'pending' then
 else
   redis.call('ZREM', KEYS[1], ARGV[1])
 end
+if ARGV[3] == 'delivered' then redis.call('ZREM', KEYS[4], ARGV[1]) end
 if ARGV[3] == 'dead' then
   redis.call('ZADD', KEYS[4], now, ARGV[1])
   redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -ARGV[8] - 1)

@@ -223,5 +223,3 @@ async def open_stack(redis_url: str, *encryption_keys: str, clock: Clock | None 
         await arq.aclose(close_connection_pool=True)
         await commands.aclose()
         await asyncio.gather(client.aclose(), watcher.aclose())
-
-

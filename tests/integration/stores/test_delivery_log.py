@@ -25,7 +25,7 @@ async def state_of(stack: Stack) -> tuple[str, int]:
 
 async def attempts_of(stack: Stack) -> list[int]:
     """Numbers of the attempts kept, newest first."""
-    return [from_json(raw)["number"] for raw in await stack.redis.lrange(f"{DELIVERY}:attempts", 0, -1)]
+    return [from_json(raw)["number"] for raw in await stack.commands("LRANGE", f"{DELIVERY}:attempts", 0, -1)]
 
 
 async def test_a_delivery_that_is_gone_reads_as_none(stack: Stack) -> None:
@@ -55,7 +55,7 @@ async def test_a_lost_lease_starts_no_attempt(owed: Stack) -> None:
 @pytest.mark.parametrize("state", ["delivered", "dead"])
 async def test_what_has_ended_is_not_attempted(owed: Stack, state: str) -> None:
     """A delivery that somehow is due after its end is dropped from the due set instead of sent again."""
-    await owed.redis.hset(DELIVERY, "state", state)
+    await owed.commands("HSET", DELIVERY, "state", state)
     token = await owed.lease_one("p1-1-callback")
     assert await owed.deliveries.start_attempt("p1-1-callback", token) == 0
     assert await owed.due("deliver") == {}
@@ -70,7 +70,7 @@ async def test_a_success_ends_the_delivery(owed: Stack) -> None:
     assert await state_of(owed) == ("delivered", 1)
     assert await owed.due("deliver") == {}
     assert await attempts_of(owed) == [1]
-    assert await owed.redis.hget(DELIVERY, "last_attempt_at_ms") == str(START_MS).encode()
+    assert await owed.commands("HGET", DELIVERY, "last_attempt_at_ms") == str(START_MS).encode()
     assert not await owed.redis.exists("bw:dead")
     for key in (DELIVERY, f"{DELIVERY}:attempts"):
         assert FORTNIGHT_MS - 60_000 < await owed.ttl_ms(key) <= FORTNIGHT_MS

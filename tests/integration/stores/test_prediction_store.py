@@ -30,7 +30,7 @@ async def test_an_admission_is_record_list_and_first_look(acme: Stack) -> None:
     assert await acme.predictions.load("p1") == prediction
     assert await acme.due("poll") == {"p1": START_MS + 70_000}
     assert await acme.redis.zrange("bw:tenant:acme:predictions", 0, -1, withscores=True) == [(b"p1", START_MS)]
-    assert await acme.redis.hget("bw:prediction:p1", "v") == b"1"
+    assert await acme.commands("HGET", "bw:prediction:p1", "v") == b"1"
 
 
 async def test_admitting_again_changes_nothing(acme: Stack) -> None:
@@ -110,7 +110,7 @@ async def test_of_concurrent_movers_exactly_one_wins(acme: Stack) -> None:
     stored = await acme.predictions.load("p1")
     assert stored is not None
     assert (stored.rev, stored.sequence) == (before.rev + 1, 1)
-    assert await acme.redis.hlen("bw:prediction:p1:events") == 1
+    assert await acme.commands("HLEN", "bw:prediction:p1:events") == 1
 
 
 async def test_a_stale_move_writes_nothing(acme: Stack) -> None:
@@ -224,16 +224,16 @@ async def test_a_record_lives_thirty_days_while_it_runs_and_seven_after_its_end(
 async def test_fields_of_another_version_survive_a_move(acme: Stack) -> None:
     """A record written by a newer version keeps the fields this one does not know."""
     before = await acme.admit()
-    await acme.redis.hset("bw:prediction:p1", mapping={"v": "2", "shard": "blue"})
+    await acme.commands("HSET", "bw:prediction:p1", "v", "2", "shard", "blue")
     await acme.complete(await acme.confirm(before))
-    assert await acme.redis.hmget("bw:prediction:p1", "v", "shard") == [b"2", b"blue"]
+    assert await acme.commands("HMGET", "bw:prediction:p1", "v", "shard") == [b"2", b"blue"]
     assert await acme.predictions.load("p1") is not None
 
 
 async def test_a_record_of_an_older_version_is_read_with_defaults(acme: Stack) -> None:
     """A field that an older version did not write takes its default."""
     await acme.admit()
-    await acme.redis.hdel("bw:prediction:p1", "traceparent", "poll_failures", "sequence")
+    await acme.commands("HDEL", "bw:prediction:p1", "traceparent", "poll_failures", "sequence")
     stored = await acme.predictions.load("p1")
     assert stored is not None
     assert (stored.traceparent, stored.poll_failures, stored.sequence) == ("", 0, 0)

@@ -78,7 +78,7 @@ async def test_a_key_leads_to_its_tenant_until_it_is_revoked(acme: Stack) -> Non
     await acme.tenants.revoke_api_key("acme", "key_1")
     assert await acme.tenants.find_by_digest(digest(text)) is None
     assert await acme.tenants.find_by_digest(api_key(2)[1]) is not None
-    assert await acme.redis.hkeys("bw:tenant:acme:keys") == [b"key_2"]
+    assert await acme.commands("HKEYS", "bw:tenant:acme:keys") == [b"key_2"]
 
 
 async def test_only_its_tenant_revokes_a_key(acme: Stack) -> None:
@@ -100,13 +100,18 @@ async def test_the_keys_of_a_tenant_are_bounded(acme: Stack) -> None:
     refusals = [result for result in added if result is not None]
     assert len(refusals) == 5
     assert all(isinstance(refusal, TooMany) for refusal in refusals)
-    assert len(await acme.redis.keys("bw:key:*")) == await acme.redis.hlen("bw:tenant:acme:keys") == MAX_API_KEYS
+    assert len(await acme.redis.keys("bw:key:*")) == await acme.commands("HLEN", "bw:tenant:acme:keys") == MAX_API_KEYS
 
 
 async def test_an_endpoint_comes_back_as_it_was(acme: Stack) -> None:
     """Every field of an endpoint is read as it was written, and only by its tenant."""
     endpoint = await acme.add_endpoint(
-        "ep_1", "prediction.failed", "prediction.completed", description="Grüße 海", secrets=("a", "b"), state="disabled"
+        "ep_1",
+        "prediction.failed",
+        "prediction.completed",
+        description="Grüße 海",
+        secrets=("a", "b"),
+        state="disabled",
     )
     assert await acme.endpoints.get("acme", "ep_1") == endpoint
     assert await acme.endpoints.get("rival", "ep_1") is None
@@ -116,9 +121,9 @@ async def test_an_endpoint_comes_back_as_it_was(acme: Stack) -> None:
 async def test_an_endpoint_of_a_newer_version_is_read(acme: Stack) -> None:
     """Fields this version does not know do not stop it from reading an endpoint."""
     endpoint = await acme.add_endpoint("ep_1")
-    raw = await acme.redis.hget("bw:tenant:acme:endpoints", "ep_1")
+    raw = await acme.commands("HGET", "bw:tenant:acme:endpoints", "ep_1")
     assert raw is not None
-    await acme.redis.hset("bw:tenant:acme:endpoints", "ep_1", b'{"breaker":{"open":true},' + raw[1:])
+    await acme.commands("HSET", "bw:tenant:acme:endpoints", "ep_1", b'{"breaker":{"open":true},' + raw[1:])
     assert await acme.endpoints.get("acme", "ep_1") == endpoint
 
 

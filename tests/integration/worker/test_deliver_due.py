@@ -84,7 +84,7 @@ def deliverer(stack: Stack, sender: Sender, encryption: Encryption | None = None
 
 async def attempts_of(stack: Stack, delivery_id: str) -> list[dict[str, Any]]:
     """The attempts kept, newest first."""
-    return [from_json(raw) for raw in await stack.redis.lrange(f"bw:delivery:{delivery_id}:attempts", 0, -1)]
+    return [from_json(raw) for raw in await stack.commands("LRANGE", f"bw:delivery:{delivery_id}:attempts", 0, -1)]
 
 
 async def state_of(stack: Stack, delivery_id: str) -> tuple[str, int]:
@@ -122,7 +122,7 @@ async def test_a_delivered_event_is_done(owed: Stack, sender: Sender) -> None:
 
 
 async def test_the_callback_of_a_request_gets_its_own_body_and_signature(stack: Stack, sender: Sender) -> None:
-    """A per-request callback is sent as upstream does it: the body kept with the delivery, the prediction's id, `v3`."""
+    """A per-request callback is sent as upstream does it: the body kept with the delivery, the bare id, `v3`."""
     await stack.owe_delivery(callback_url="http://127.0.0.1:9/hook?token=1")
     await deliverer(stack, sender)(CALLBACK_DELIVERY, await stack.lease_one(CALLBACK_DELIVERY))
     (sent,) = sender.sent
@@ -146,7 +146,7 @@ async def test_an_endpoint_with_two_secrets_gets_a_signature_of_each(stack: Stac
 async def test_a_failed_attempt_is_made_again_later_under_the_same_id(
     owed: Stack, sender: Sender, short_schedule: list[tuple[int, float | None]]
 ) -> None:
-    """A failure comes back after the schedule's delay, and somebody is woken for it; the receiver's wish is passed on."""
+    """A failure comes back after the schedule's delay, and somebody is woken for it; Retry-After is passed on."""
     sender.answer = lambda n: result("failed", 503, retry_after_s=7.0) if n == 1 else result("delivered", 200)
     deliver = deliverer(owed, sender)
     await deliver(ENDPOINT_DELIVERY, await owed.lease_one(ENDPOINT_DELIVERY))
@@ -203,7 +203,7 @@ async def test_workers_that_die_while_sending_use_the_attempts_up(owed: Stack, s
 
 async def test_a_deleted_endpoint_makes_a_dead_letter(owed: Stack, sender: Sender) -> None:
     """With its endpoint gone a delivery can never succeed: nothing is sent and no attempt counted."""
-    await owed.redis.hdel("bw:tenant:acme:endpoints", "ep_1")
+    await owed.commands("HDEL", "bw:tenant:acme:endpoints", "ep_1")
     await deliverer(owed, sender)(ENDPOINT_DELIVERY, await owed.lease_one(ENDPOINT_DELIVERY))
     assert sender.sent == []
     assert await state_of(owed, ENDPOINT_DELIVERY) == ("dead", 0)
@@ -282,7 +282,7 @@ async def test_a_lease_lost_while_sending(owed: Stack, sender: Sender, outcome: 
 
 async def test_a_last_failure_from_a_lost_lease_is_not_counted_as_given_up(owed: Stack, sender: Sender) -> None:
     """Only an end that was written is counted: another worker still has the delivery."""
-    await owed.redis.hset(f"bw:delivery:{ENDPOINT_DELIVERY}", "attempts", len(DELAYS_S))
+    await owed.commands("HSET", f"bw:delivery:{ENDPOINT_DELIVERY}", "attempts", len(DELAYS_S))
     token = await owed.lease_one(ENDPOINT_DELIVERY)
 
     async def lose_the_lease() -> None:

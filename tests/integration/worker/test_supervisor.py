@@ -81,7 +81,7 @@ async def test_arq_is_built_again_after_redis_was_cut(resources: Resources, redi
 async def test_stop_ends_it_promptly(
     resources: Resources, redis_proxy: FaultProxy, trouble: Callable[[FaultProxy], None]
 ) -> None:
-    """Whatever Redis does, stop is obeyed at once and no connection of arq stays open."""
+    """Whatever Redis does, stop is obeyed at once and no job is left running."""
     arq, stop = Arq(resources), asyncio.Event()
     supervising = asyncio.create_task(supervise(arq.build, stop))
     await arq.works_on("before")
