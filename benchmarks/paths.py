@@ -10,7 +10,8 @@ from typing import Final
 import httpx2
 from pydantic import SecretStr
 
-from benchmarks.processes import SETTINGS, Bench, Measured, cpu_s, drive, wait_for
+from benchmarks.processes import SETTINGS, Bench, Measured, cpu_s, drive
+from service.cli.local_system import wait_for_url
 from service.domain.predictions import Prediction, State, confirmed, initial_answer
 from service.resources import Resources, open_resources
 from service.settings import Settings
@@ -87,7 +88,7 @@ def submit_and_read(bench: Bench, redis_url: str) -> list[MeasuredPath]:
     proxy = bench.start("benchmarks.contestants", "proxy", str(proxy_port), str(stub_port), measured=True)
     bare = bench.start("benchmarks.contestants", "starlette", str(bare_port), "0", measured=True)
     for path in (f":{port}/readyz", f":{proxy_port}/", f":{bare_port}/"):
-        wait_for(f"http://127.0.0.1{path}")
+        wait_for_url(f"http://127.0.0.1{path}", lambda: None)
     key = asyncio.run(_tenant(redis_url))
     answer = httpx2.post(
         f"http://127.0.0.1:{port}/api/v3/openai/sora-2",
@@ -165,7 +166,7 @@ def poll(bench: Bench, redis_url: str) -> list[MeasuredPath]:
         measured=True,
         settings=_settings(redis_url, stub_port, bench.port(), metrics_port, BREAKWATER_MODELS_FILE=str(models)),
     )
-    wait_for(f"http://127.0.0.1:{metrics_port}/readyz")
+    wait_for_url(f"http://127.0.0.1:{metrics_port}/readyz", lambda: None)
     time.sleep(3)  # every prediction is `processing` by now: the steady state
 
     def ours(seconds: float) -> Measured:

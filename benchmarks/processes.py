@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import httpx2
 
 from service.cli.local_system import port_is_free
 
@@ -94,20 +93,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def wait_for(url: str) -> None:
-    """Wait until something answers at `url` below 500, at most 20 s."""
-    deadline = time.monotonic() + 20
-    with httpx2.Client(trust_env=False, timeout=1.0) as client:
-        while time.monotonic() < deadline:
-            try:
-                if client.get(url).status_code < 500:
-                    return
-            except httpx2.TransportError:
-                pass
-            time.sleep(0.05)
-    raise SystemExit(f"{url} did not answer; see the logs of this run")
 
 
 def drive(

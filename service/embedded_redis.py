@@ -36,16 +36,19 @@ class EmbeddedRedisFailed(BreakwaterError):
 
 
 @contextmanager
-def embedded_server(port: int | None, data_dir: Path, *, appendonly: bool = False) -> Iterator[str]:
+def embedded_server(
+    port: int | None, data_dir: Path, *, appendonly: bool = False, binary: str | None = None
+) -> Iterator[str]:
     """Run a Redis server on 127.0.0.1 for as long as the context lasts, and give its URL.
 
     `port` None takes a free one. What the server writes goes to `data_dir`: its log, and with `appendonly` its
-    data, which the next server on that directory finds again; without it nothing is kept. It never evicts.
+    data, which the next server on that directory finds again; without it nothing is kept. It never evicts. `binary` is
+    the server to run instead of the one found.
 
     The terminal's Ctrl-C does not reach it, so that it can be ended after all that uses it; and it ends when
     this process does, in whatever way. Raises `EmbeddedRedisFailed`. Blocks while the server starts and stops.
     """
-    binary = _find_binary()
+    binary = binary or _find_binary()
     data_dir = data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
     for _ in range(1 if port else _PORT_ATTEMPTS):

@@ -3,7 +3,6 @@
 import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
-from urllib.parse import urlsplit
 
 import pytest
 from redis import Redis as BlockingRedis
@@ -12,28 +11,20 @@ from redis.asyncio import Redis
 from service.embedded_redis import embedded_server
 from tests.fault_proxy import FaultProxy
 
-TEST_REDIS: Final = "BREAKWATER_TEST_REDIS_URL"
+TEST_SERVER: Final = "BREAKWATER_TEST_REDIS_SERVER"
+"""Names a Redis server binary to test against instead of the embedded one."""
 
 
 def pytest_configure() -> None:
     """No test may see a real key, or be configured by the shell it is started from."""
-    for name in [n for n in os.environ if n.startswith(("BREAKWATER_", "WAVESPEED_")) and n != TEST_REDIS]:
+    for name in [n for n in os.environ if n.startswith(("BREAKWATER_", "WAVESPEED_")) and n != TEST_SERVER]:
         del os.environ[name]
 
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One server for this test process, started by the first test that needs it; its URL.
-
-    With BREAKWATER_TEST_REDIS_URL it is that one, where every test process takes a database of its own (an xdist
-    worker the one of its number) and empties it.
-    """
-    given = os.environ.get(TEST_REDIS)
-    if given:
-        database = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-        yield urlsplit(given)._replace(path=f"/{database}").geturl()
-        return
-    with embedded_server(None, tmp_path_factory.mktemp("redis")) as url:
+    """One server for this test process, started by the first test that needs it; its URL."""
+    with embedded_server(None, tmp_path_factory.mktemp("redis"), binary=os.environ.get(TEST_SERVER)) as url:
         yield url
 
 

@@ -90,7 +90,7 @@ def wake_worker(resources: Resources, pools: Pools) -> Worker:
 
     async def wake(ctx: dict[Any, Any], due_set: DueSet) -> None:
         try:
-            await pools[due_set].fill()
+            await asyncio.shield(pools[due_set].fill())  # a lease that was sent is worked on even if arq stops
         except StoreUnavailable as away:  # the sweep wakes again
             log.warning("wake-up in vain", due_set=due_set, reason=str(away))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from random import random
 from typing import Final
@@ -91,8 +92,15 @@ class Deliver:
         )
         if endpoint is None or body is None:
             raise NotFound("the endpoint was deleted" if endpoint is None else "the event is no longer kept")
-        secrets = tuple(self.encryption.decrypt(secret) for secret in endpoint.secrets)
-        return Prepared(delivery, endpoint.url, body, secrets, policy)
+        return Prepared(delivery, endpoint.url, body, self._decrypted(endpoint.secrets), policy)
+
+    def _decrypted(self, stored: tuple[str, ...]) -> tuple[str, ...]:
+        """The signing secrets, newest first. An older one that is lost is left out: rotating has healed it."""
+        secrets = [self.encryption.decrypt(stored[0])]
+        for older in stored[1:]:
+            with suppress(WrongEncryptionKey):
+                secrets.append(self.encryption.decrypt(older))
+        return tuple(secrets)
 
     def _sign(self, prepared: Prepared, number: int) -> dict[str, str]:
         """Sign for this attempt: the id stays the same over attempts, the timestamp does not."""
@@ -144,7 +152,9 @@ class Deliver:
             "outcome": "gone",
             "error": reason,
         }
-        await self.deliveries.finish_attempt(delivery.id, token, "dead", attempt)
+        if not await self.deliveries.finish_attempt(delivery.id, token, "dead", attempt):
+            self.metrics.leases_lost.labels("deliver").inc()
+            return
         self.metrics.deliveries_ended.labels("dead").inc()
         log.warning("delivery given up", delivery=delivery.id, tenant=delivery.tenant, reason=reason)
 

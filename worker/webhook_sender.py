@@ -1,13 +1,19 @@
-"""WHERE A CALLBACK IS SENT: one POST to an address that was checked, without redirects, bounded in time and answer."""
+"""WHERE A CALLBACK IS SENT: one POST to an address the policy allows, no redirects, bounded time and answer.
+
+The policy is asked three times: about the URL, about every address its name resolves to, and about the address each
+socket connects to. The last is the one nothing gets around; an address written into the URL never reaches a resolver.
+"""
 
 import asyncio
+import os
 import socket
 import ssl
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from types import TracebackType
 from typing import Final
@@ -24,223 +30,285 @@ from service.domain.retry_after import parse_retry_after
 from service.domain.webhook_retries import Outcome
 
 TOTAL_S: Final = 15.0
-"""Longest attempt, in seconds."""
+"""Longest time for one attempt, in seconds, from looking up the name to the end of the answer."""
 
 CONNECT_S: Final = 5.0
-"""Longest wait for a connection, in seconds."""
+"""Longest wait for a connection, in seconds: name, socket and TLS handshake together."""
 
 MAX_ANSWER_BYTES: Final = 16_384
-"""How much of a receiver's answer is kept; the rest is not read."""
+"""How much of an answer is read and kept; what follows is cut off by closing the connection."""
+
+MAX_POLICIES: Final = 64
+"""For how many policies connections are kept open; the one least recently used makes room."""
 
 _KEEP_ALIVE_S: Final = 4.0
-_MAX_ORIGINS: Final = 256
-"""Origins with open connections; the one used longest ago is closed first."""
+"""Shorter than the 5 s after which many servers close: a POST on a connection they just closed is a lost attempt."""
+
+_AGENT: Final = f"Breakwater/{version('breakwater')}"
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """How one attempt went. `answer` is the beginning of the receiver's body, `error` a failure in plain words."""
+    """How one attempt ended.
+
+    `status` is None when none was received. `answer` is what was read of the body, as text. `retry_after_s` is the
+    receiver's wish in seconds, if it gave one. `error` names the failure in plain words, never the URL, which may
+    carry a token; it is empty when nothing failed.
+    """
 
     outcome: Outcome
     status: int | None
     duration_s: float
-    answer: str = ""
-    retry_after_s: float | None = None
-    error: str = ""
+    answer: str
+    retry_after_s: float | None
+    error: str
+
+
+@dataclass(slots=True)
+class _Send:
+    """The send under way: what may be connected to, and the first address that was refused."""
+
+    policy: CallbackPolicy
+    target: CallbackTarget
+    denial: CallbackDenied | None = None
+
+    def check(self, address: str) -> None:
+        """Raise `CallbackDenied` for a denied address, and for every address after one."""
+        if self.denial is None:
+            try:
+                self.policy.check_address(self.target, address)
+            except CallbackDenied as denial:
+                self.denial = denial
+        if self.denial is not None:
+            raise self.denial
+
+
+# A resolver is told host and port, a socket factory only an address; the scheme, which also counts, neither of them.
+# Both run in the send's own context (happy eyeballs' tasks inherit it), so they find the send here, however many share
+# a connector. Outside of a send get() raises: nothing connects unchecked. A denial is written down in the send besides
+# being raised, because what aiohttp makes of the exception depends on how many addresses there were.
+_sending: ContextVar[_Send] = ContextVar("_sending")
+
+
+def _checked_socket(address_info: aiohttp.AddrInfoType) -> socket.socket:
+    """Make the socket for one connection attempt, of which happy eyeballs may start several."""
+    family, kind, protocol, _, address = address_info
+    _sending.get().check(str(address[0]))
+    return socket.socket(family, kind, protocol)
 
 
 class _CheckedResolver(AbstractResolver):
-    """Resolves names, and refuses a name if any of its addresses is denied."""
+    """Another resolver whose answers are all allowed: one denied address among them denies the name."""
 
-    def __init__(self, resolver: AbstractResolver, check: Callable[[str], None]) -> None:
-        self._resolver = resolver
-        self._check = check
+    def __init__(self, inner: AbstractResolver) -> None:
+        self._inner = inner
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Resolve and check."""
-        found = await self._resolver.resolve(host, port, family)
-        for address in found:
-            self._check(address["host"])
+        found = await self._inner.resolve(host, port, family)
+        if not found:
+            raise OSError("the name has no address")
+        sending = _sending.get()
+        for one in found:
+            sending.check(one["host"])
         return found
 
     async def close(self) -> None:
-        """Leave the shared resolver open."""
+        await self._inner.close()
 
 
 @dataclass(slots=True)
-class _Origin:
-    """The connections to one host and port under one policy, and how many sends use them."""
+class _Pool:
+    """The connections made under one policy. `sends` are using it; once `evicted`, the last of them closes it."""
 
     transport: AiohttpTransport
-    users: int = 0
+    sends: int = 0
     evicted: bool = False
 
 
+@dataclass(slots=True)
+class _Answer:
+    """What has arrived so far."""
+
+    status: int | None = None
+    retry_after: str = ""
+    body: bytearray = field(default_factory=bytearray)
+
+
 class WebhookSender:
-    """Sends callbacks. Connections are kept for one origin under one policy, and never shared beyond that: one that a
-    tenant's policy allowed must not carry what another's would deny.
+    """Sends callbacks: an async context manager, which closes its connections at the end.
+
+    `total_s` and `connect_s` bound an attempt in seconds. `resolver` looks names up (the system's by default), and
+    stays the caller's to close; `tls` says whose certificates are good (the system's by default).
     """
 
     def __init__(
         self,
-        *,
+        resolver: AbstractResolver | None = None,
         total_s: float = TOTAL_S,
         connect_s: float = CONNECT_S,
-        resolver: AbstractResolver | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._given_resolver = resolver
+        self._resolver: _CheckedResolver | None = None
         self._total_s = total_s
         self._connect_s = connect_s
-        self._given_resolver = resolver
-        self._origins: OrderedDict[tuple[CallbackPolicy, str, str, int], _Origin] = OrderedDict()
-        self._user_agent = f"Breakwater/{version('breakwater')}"
+        self._tls = tls or ssl.create_default_context()
+        # A connection is allowed by the policy it was opened under and by no other, so policies never share any.
+        self._pools: OrderedDict[CallbackPolicy, _Pool] = OrderedDict()
 
     async def __aenter__(self) -> "WebhookSender":
-        self._resolver = self._given_resolver or aiohttp.ThreadedResolver()
-        self._tls = ssl.create_default_context()
+        self._resolver = _CheckedResolver(self._given_resolver or aiohttp.ThreadedResolver())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        while self._origins:
-            _, origin = self._origins.popitem()
-            await origin.transport.aclose()
-        if self._given_resolver is None:
-            await self._resolver.close()
+        self._resolver = None
+        while self._pools:
+            _, pool = self._pools.popitem()
+            await pool.transport.aclose()
 
     async def send(self, url: str, body: bytes, headers: Mapping[str, str], policy: CallbackPolicy) -> AttemptResult:
-        """POST once. Never raises for what the policy, the network or the receiver does: the result says it."""
-        started = time.monotonic()
+        """POST `body`, a JSON document, once, where `policy` allows it.
+
+        The status decides: an answer that breaks off, or is too long or too slow, was still given. Never raises for
+        anything that the receiver, the network or the policy does. Raises `RuntimeError` when the sender is not open.
+        """
+        started_s = time.perf_counter()
+        answer = _Answer()
+        outcome: Outcome
         try:
             target = policy.check_url(url)
-            async with asyncio.timeout(self._total_s), self._connections(policy, target) as transport:
-                return await self._exchange(transport, target, body, headers, started)
-        except CallbackDenied as denied:
-            return AttemptResult("denied", None, time.monotonic() - started, error=str(denied))
-        except TimeoutError:
-            text = f"no answer within {self._total_s:g} s"
-            return AttemptResult("timeout", None, time.monotonic() - started, error=text)
-        except (httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError, OSError, ValueError) as error:
-            outcome, text = _failure(error)
-            return AttemptResult(outcome, None, time.monotonic() - started, error=text)
-
-    async def _exchange(
-        self,
-        transport: AiohttpTransport,
-        target: CallbackTarget,
-        body: bytes,
-        headers: Mapping[str, str],
-        started: float,
-    ) -> AttemptResult:
-        """Send the request and read the beginning of the answer."""
-        request = httpx2.Request(
-            "POST",
-            target.url,
-            content=body,
-            headers={**headers, "content-type": "application/json", "user-agent": self._user_agent},
-            extensions={"timeout": {"connect": self._connect_s, "pool": self._connect_s, "read": self._total_s}},
-        )
-        response = await transport.handle_async_request(request)
-        answer = bytearray()
-        try:
-            async for chunk in response.aiter_raw():
-                answer += chunk
-                if len(answer) >= MAX_ANSWER_BYTES:
-                    break
-        finally:
-            await response.aclose()
-        wished = response.headers.get("retry-after")
-        status = response.status_code
+            request = self._request(target.url, body, headers)
+        except CallbackDenied as denial:
+            outcome, error = "denied", str(denial)
+        except httpx2.InvalidURL:
+            outcome, error = "denied", "the URL cannot be called"
+        else:
+            outcome, error = await self._attempt(_Send(policy, target), request, answer)
         return AttemptResult(
-            _judged(status),
-            status,
-            time.monotonic() - started,
-            bytes(answer[:MAX_ANSWER_BYTES]).decode(errors="replace"),
-            parse_retry_after(wished, time.time()) if wished else None,
-            "" if 200 <= status < 300 else f"answered {status}",
+            outcome=outcome,
+            status=answer.status,
+            duration_s=time.perf_counter() - started_s,
+            answer=answer.body[:MAX_ANSWER_BYTES].decode(errors="replace"),
+            retry_after_s=parse_retry_after(answer.retry_after, time.time()) if answer.retry_after else None,
+            error=error,
         )
+
+    def _request(self, url: str, body: bytes, headers: Mapping[str, str]) -> httpx2.Request:
+        return httpx2.Request(
+            "POST",
+            url,
+            content=body,
+            headers={**headers, "content-type": "application/json", "user-agent": _AGENT},
+            extensions={"timeout": {"connect": self._connect_s, "pool": self._connect_s}},
+        )
+
+    async def _attempt(self, sending: _Send, request: httpx2.Request, answer: _Answer) -> tuple[Outcome, str]:
+        """Make the exchange, filling `answer`; return what it came to, and the failure in words."""
+        failure: Exception | None = None
+        before = _sending.set(sending)
+        try:
+            async with self._pool(sending.policy) as transport:
+                try:
+                    async with asyncio.timeout(self._total_s):
+                        await _exchange(transport, request, answer)
+                except Exception as broken:  # whatever it was, it is this attempt's outcome
+                    failure = broken
+        finally:
+            _sending.reset(before)
+        if answer.status is not None:
+            return _verdict(answer.status)
+        if sending.denial is not None:
+            return "denied", str(sending.denial)
+        if isinstance(failure, TimeoutError):
+            return "timeout", f"no answer within {self._total_s:g} s"
+        # The transport's own exceptions mix up much of what aiohttp's, their cause, tell apart.
+        cause = failure.__cause__ or failure if failure else None
+        if isinstance(cause, aiohttp.ConnectionTimeoutError):
+            return "timeout", f"no connection within {self._connect_s:g} s"
+        return _failure(cause)
 
     @asynccontextmanager
-    async def _connections(self, policy: CallbackPolicy, target: CallbackTarget) -> AsyncIterator[AiohttpTransport]:
-        """The connections of this origin under this policy, kept open while they are in use."""
-        key = (policy, target.scheme, target.host, target.port)
-        origin = self._origins.get(key)
-        if origin is None:
-            origin = self._origins[key] = _Origin(self._open(policy, target))
-        self._origins.move_to_end(key)
-        origin.users += 1
+    async def _pool(self, policy: CallbackPolicy) -> AsyncIterator[AiohttpTransport]:
+        """Lend the policy's connections for one send, making room for them if need be."""
+        pool = self._pools.get(policy)
+        if pool is None:
+            pool = self._pools[policy] = _Pool(self._open())
+        self._pools.move_to_end(policy)
+        pool.sends += 1
         try:
-            await self._evict()
-            yield origin.transport
+            while len(self._pools) > MAX_POLICIES:
+                _, oldest = self._pools.popitem(last=False)
+                oldest.evicted = True
+                if not oldest.sends:
+                    await oldest.transport.aclose()
+            yield pool.transport
         finally:
-            origin.users -= 1
-            if origin.evicted and not origin.users:
-                await origin.transport.aclose()
+            pool.sends -= 1
+            if pool.evicted and not pool.sends:
+                await pool.transport.aclose()
 
-    async def _evict(self) -> None:
-        """Close the connections of origins not used for long; those in use are closed by their last user."""
-        while len(self._origins) > _MAX_ORIGINS:
-            _, oldest = self._origins.popitem(last=False)
-            oldest.evicted = True
-            if not oldest.users:
-                await oldest.transport.aclose()
-
-    def _open(self, policy: CallbackPolicy, target: CallbackTarget) -> AiohttpTransport:
-        """Make connections that refuse, at the socket, every address the policy denies."""
-
-        def check(address: str) -> None:
-            policy.check_address(target, address)
-
-        def checked_socket(address_info: aiohttp.AddrInfoType) -> socket.socket:
-            # The last word: whatever was resolved or written, this is the address that is connected to.
-            family, kind, protocol, _, address = address_info
-            check(str(address[0]))
-            return socket.socket(family, kind, protocol)
-
-        def session() -> aiohttp.ClientSession:
-            connector = aiohttp.TCPConnector(
-                resolver=_CheckedResolver(self._resolver, check),
-                socket_factory=checked_socket,
-                use_dns_cache=False,
-                keepalive_timeout=_KEEP_ALIVE_S,
-                ssl=self._tls,
-                limit=0,  # how many attempts run at once is the pool's business
-            )
-            return aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("accept", "accept-encoding", "user-agent"),
-                trust_env=False,
-                timeout=aiohttp.ClientTimeout(total=None),
-            )
-
-        return AiohttpTransport(client=session)
+    def _open(self) -> AiohttpTransport:
+        if self._resolver is None:
+            raise RuntimeError("the sender is not open")
+        connector = aiohttp.TCPConnector(
+            ssl=self._tls,
+            resolver=self._resolver,
+            socket_factory=_checked_socket,
+            use_dns_cache=False,  # a cached answer would not come past the check
+            keepalive_timeout=_KEEP_ALIVE_S,
+            limit=0,  # who sends bounds it: here a slow receiver would make the others wait
+        )
+        session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("accept", "accept-encoding"),
+            trust_env=False,
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
+        return AiohttpTransport(client=session, verify=self._tls, trust_env=False)
 
 
-def _judged(status: int) -> Outcome:
-    """What a status means for a delivery: only a 2xx is success."""
+async def _exchange(transport: AiohttpTransport, request: httpx2.Request, answer: _Answer) -> None:
+    response = await transport.handle_async_request(request)
+    try:
+        answer.status = response.status_code
+        answer.retry_after = response.headers.get("retry-after", "")
+        async with aclosing(response.aiter_raw()) as chunks:
+            async for chunk in chunks:
+                answer.body += chunk
+                if len(answer.body) >= MAX_ANSWER_BYTES:
+                    break
+    finally:
+        await response.aclose()  # of an answer that was not read to its end, this closes the connection
+
+
+def _verdict(status: int) -> tuple[Outcome, str]:
+    """What a status says of the delivery, and in words what is wrong with it."""
     if 200 <= status < 300:
-        return "delivered"
+        return "delivered", ""
     if 300 <= status < 400:
-        return "redirected"
-    return {410: "gone", 429: "rate_limited"}.get(status, "rejected")  # type: ignore[return-value] # all are Outcomes
+        return "redirected", f"the receiver answered {status}; redirects are not followed"
+    error = f"the receiver answered {status}"
+    if status == 429:
+        return "rate_limited", error
+    return ("gone" if status == 410 else "rejected"), error
 
 
-def _failure(error: Exception) -> tuple[Outcome, str]:
-    """What went wrong on the way, judged by the deepest cause; the URL is never quoted, it may hold a token."""
-    chain: list[BaseException] = [error]
-    while (deeper := chain[-1].__cause__ or chain[-1].__context__) is not None and len(chain) < 10:
-        chain.append(deeper)
-    for cause in chain:
-        if isinstance(cause, CallbackDenied):
-            return "denied", str(cause)
-    for cause in chain:
-        if isinstance(cause, ssl.SSLError | aiohttp.ClientSSLError | ssl.CertificateError):
-            return "tls_failed", "the TLS handshake failed"
-        if isinstance(cause, aiohttp.ConnectionTimeoutError | aiohttp.SocketTimeoutError):
-            return "timeout", "no connection or no answer in time"
-        if isinstance(cause, aiohttp.ClientConnectorError):
-            return "connect_failed", "cannot connect"
-    return "broken", "the connection broke before an answer was complete"
+def _failure(cause: BaseException | None) -> tuple[Outcome, str]:
+    """What an exchange without a status came to, and in words. No exception is quoted: its text may hold the URL."""
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+        return "tls_failed", "the certificate does not verify"
+    if isinstance(cause, aiohttp.ClientSSLError):
+        return "tls_failed", "the TLS handshake failed"
+    if isinstance(cause, aiohttp.ClientConnectorDNSError):
+        return "connect_failed", "the name does not resolve"
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        reason = os.strerror(cause.os_error.errno).lower() if cause.os_error.errno else "no reason given"
+        return "connect_failed", f"cannot connect: {reason}"
+    if isinstance(cause, aiohttp.ClientResponseError):
+        return "broken", "the answer is not HTTP"
+    return "broken", f"the connection broke before an answer ({type(cause).__name__})"

@@ -51,8 +51,6 @@ class WorkPool:
             if self._more_due:
                 return
             leased = await self._schedule.lease(self._due_set, wanted, self._lease_s)
-            if self._stopped:  # the drain began meanwhile: these fall due again when their lease ends
-                return
             for item_id in leased.ids:
                 task = asyncio.create_task(self._work(item_id, leased.token))
                 self._busy.add(task)
@@ -76,6 +74,9 @@ class WorkPool:
     def _freed(self, task: asyncio.Task[None]) -> None:
         """A place is free: lease again if more was due, once an eighth of the places is free or nothing else runs."""
         self._busy.discard(task)
+        self._refill_if_worthwhile()
+
+    def _refill_if_worthwhile(self) -> None:
         enough = self._capacity - len(self._busy) >= max(1, self._capacity // 8)
         if self._more_due and enough and not self._stopped and self._refill is None:
             self._refill = asyncio.create_task(self.fill())
@@ -86,6 +87,8 @@ class WorkPool:
         self._refill = None
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("lease failed", due_set=self._due_set, reason=str(error))
+        else:
+            self._refill_if_worthwhile()  # a place may have come free meanwhile
 
     async def drain(self, within_s: float) -> int:
         """Lease nothing more, wait for what is in work at most `within_s`, cancel the rest; return how many that were.
@@ -93,7 +96,8 @@ class WorkPool:
         What is canceled falls due again when its lease ends.
         """
         self._stopped = True
-        pending = set(self._busy)
+        async with self._filling:  # what a lease under way brings is worked on
+            pending = set(self._busy)
         if pending:
             _, pending = await asyncio.wait(pending, timeout=within_s)
         for task in pending:

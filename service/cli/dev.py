@@ -141,7 +141,7 @@ def _start_simulator(system: LocalSystem) -> None:
     url = f"http://127.0.0.1:{port}"
     arguments = ["--port", str(port), "--key", SIMULATOR_KEY]
     simulator = system.start("simulator", "simulator", arguments, child_environment({}))
-    wait_for_url(f"{url}/_control/state", simulator)
+    wait_for_url(f"{url}/_control/state", simulator.check)
     os.environ |= {"BREAKWATER_UPSTREAM_URL": url, "WAVESPEED_API_KEY": SIMULATOR_KEY}
     _step("ok", "simulator", f"{url} (stands in for WaveSpeed; set WAVESPEED_API_KEY for the real one)")
 
@@ -152,9 +152,9 @@ def _start_gateway(system: LocalSystem, simulated: bool) -> Demo:
     environment = child_environment({})
     gateway = system.start("gateway", "service", ["serve"], environment)
     worker = system.start("worker", "worker", [], environment)
-    wait_for_url(f"http://{settings.host}:{settings.port}/readyz", gateway)
+    wait_for_url(f"http://{settings.host}:{settings.port}/readyz", gateway.check)
     _step("ok", "gateway", settings.base_url)
-    wait_for_url(f"http://{settings.host}:{settings.worker_metrics_port}/readyz", worker)
+    wait_for_url(f"http://{settings.host}:{settings.worker_metrics_port}/readyz", worker.check)
     _step("ok", "worker", "polls WaveSpeed and sends the callbacks")
     receiver_port = free_port(RECEIVER_PORT)
     receiver_url = f"http://127.0.0.1:{receiver_port}/callbacks"
@@ -162,7 +162,7 @@ def _start_gateway(system: LocalSystem, simulated: bool) -> Demo:
     _step("ok", "tenant", f"{TENANT}, with an API key and an endpoint at {receiver_url}")
     arguments = ["listen", "--port", str(receiver_port), "--json"]
     receiver = system.start("receiver", "service", arguments, child_environment({"LISTEN_SECRET": secret}))
-    wait_for_url(receiver_url, receiver)
+    wait_for_url(receiver_url, receiver.check)
     _step("ok", "receiver", f"{receiver_url} (verifies every signature)")
     return Demo(settings, key, receiver, receiver_url, simulated)
 

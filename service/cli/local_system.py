@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -130,19 +130,19 @@ class LocalSystem:
             running.check()
 
 
-def wait_for_url(url: str, running: LocalProcess) -> None:
-    """Wait until `url` answers below 500. Raises `LocalSystemFailed` when the process ends, or takes too long."""
+def wait_for_url(url: str, still_runs: Callable[[], None]) -> None:
+    """Wait until `url` answers below 500. Raises what `still_runs` raises, or `LocalSystemFailed` after the bound."""
     deadline = time.monotonic() + START_WITHIN_S
     with httpx2.Client(trust_env=False, timeout=2.0) as client:
         while time.monotonic() < deadline:
-            running.check()
+            still_runs()
             try:
                 if client.get(url).status_code < 500:
                     return
             except httpx2.TransportError:
                 pass
             time.sleep(0.05)
-    raise LocalSystemFailed(f"the {running.name} did not answer within {START_WITHIN_S:.0f} s; see {running.log_file}")
+    raise LocalSystemFailed(f"nothing useful answered at {url} within {START_WITHIN_S:.0f} s")
 
 
 def child_environment(settings: Mapping[str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from service.domain.catalogue import Catalogue
 from service.domain.predictions import json_bytes
 from service.http.authentication import Endpoint
+from service.http.docs import PAGE_HEADERS, page
 
 
 def openapi_document(catalogue: Catalogue) -> Endpoint:
@@ -27,7 +28,6 @@ def openapi_document(catalogue: Catalogue) -> Endpoint:
 
 def docs_page(catalogue: Catalogue) -> Endpoint:
     """The endpoint that answers the document as a page to read, which loads nothing else and runs nothing."""
-    from service.http.docs import PAGE_HEADERS, page
 
     def build() -> bytes:
         from service.http.description.document import describe

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from service.domain.errors import BreakwaterError
+from service.domain.errors import BreakwaterError, StoreUnavailable
 from service.stores import keys
 from service.stores.commands import Commands
 
@@ -46,6 +46,8 @@ class Encryption:
         if stored is None:
             await commands("SET", keys.CANARY, self._require().encrypt(_CANARY), "NX")
             stored = await commands("GET", keys.CANARY)
+        if stored is None:
+            raise StoreUnavailable("the store was emptied while it was looked at")
         try:
             matches = self._require().decrypt(stored) == _CANARY
         except InvalidToken:

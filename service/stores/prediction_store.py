@@ -154,7 +154,7 @@ class PredictionStore:
         ]
         answer = await self._scripts.run(
             "transition",
-            keys=[*script_keys, keys.upstream_task(claim)] if claim else script_keys,
+            keys=[*script_keys, keys.upstream_task(after.upstream_id)] if after.upstream_id else script_keys,
             args=[
                 after.id,
                 before.rev,

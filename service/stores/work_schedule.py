@@ -33,6 +33,7 @@ WAKE: Final = "wake"
 _REMEMBERED_SLOTS: Final = 4_096
 _MAX_ENQUEUING: Final = 256
 _EXPIRES_EXTRA_S: Final = 300
+_CLOSE_WITHIN_S: Final = 2.0
 
 log = structlog.get_logger()
 
@@ -163,5 +164,9 @@ class WorkSchedule:
             log.warning("wake-up not enqueued", due_set=due_set, error=type(error).__name__)
 
     async def aclose(self) -> None:
-        """Wait for wake-ups being enqueued; each is bounded by the connection's own timeouts."""
-        await asyncio.gather(*self._enqueuing, return_exceptions=True)
+        """Wait a moment for wake-ups being enqueued; the sweep makes up for the rest."""
+        if self._enqueuing:
+            _, late = await asyncio.wait(set(self._enqueuing), timeout=_CLOSE_WITHIN_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)

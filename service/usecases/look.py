@@ -81,7 +81,11 @@ class Look:
         age_ms = self.clock() * 1000 - prediction.created_at_ms
         if age_ms >= GIVE_UP_UNCONFIRMED_MS:
             reason = "WaveSpeed never confirmed this submission; it was not sent again, so that it cannot be paid twice"
-            await self.transition(prediction, lambda p, now: ended_by_gateway(p, State.FAILED, reason, now))
+            await self.transition(
+                prediction,
+                # Confirmed in the meantime: then it runs, and is looked at as usual.
+                lambda p, now: None if p.upstream_id else ended_by_gateway(p, State.FAILED, reason, now),
+            )
             return "given_up"
         delay_s = next_look_s(profile, age_ms / 1000, random())  # noqa: S311 jitter
         if prediction.state is State.SUBMITTING:

@@ -104,7 +104,11 @@ class Submit:
         if len(self.running) >= MAX_RUNNING:
             raise Overloaded("too many submissions are in flight")
         intent = self._intent(tenant, model, submission)
-        await self.predictions.admit(intent, LOOK_WITHIN_S)
+        try:
+            await self.predictions.admit(intent, LOOK_WITHIN_S)
+        except StoreUnavailable:
+            await self._take_back(intent)  # it may have been written: the caller gets no id, and nothing is sent
+            raise
         story = _Story()
         task = asyncio.create_task(self._start(intent, model, submission, story))
         self.running.add(task)

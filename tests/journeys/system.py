@@ -119,7 +119,7 @@ class System:
     async def _start(self, name: str, module: str, arguments: list[str], url: str) -> LocalProcess:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("BREAKWATER_", "WAVESPEED_"))}
         process = self._processes.start(name, module, arguments, {**clean, **self.environment})
-        await asyncio.to_thread(wait_for_url, url, process)
+        await asyncio.to_thread(wait_for_url, url, process.check)
         return process
 
     async def start_simulator(self, *arguments: str) -> LocalProcess:

@@ -4,26 +4,18 @@ from typing import Final, get_args
 
 from openapi_pydantic import Header, PathItem, Schema
 
-from service.domain.endpoints import MAX_ENDPOINTS
-from service.domain.errors import (
-    CallbackDenied,
-    FieldError,
-    InvalidInput,
-    StoreUnavailable,
-    TooMany,
-    Unauthenticated,
-)
 from service.domain.predictions import EventType, rfc3339
-from service.http.description.operations import (
-    EXAMPLE_TIME_MS,
-    body_of,
-    json_answer,
-    operation,
+from service.http.description.operations import EXAMPLE_TIME_MS, json_answer, json_body, operation, schema_of
+from service.http.description.refusals import (
+    CALLBACK_DENIED,
+    STORE_UNAVAILABLE,
+    TOO_LARGE,
+    TOO_MANY_ENDPOINTS,
+    UNAUTHENTICATED,
+    Refusal,
     refusals,
-    schema_of,
 )
 from service.http.native.endpoints import EndpointCreated, EndpointList, EndpointShown, NewEndpoint
-from service.http.problems import PayloadTooLarge
 
 TAG: Final = "Callback endpoints"
 
@@ -43,32 +35,33 @@ _SECRET: Final = "whsec_" + "ZXhhbXBsZSBzZWNyZXQsIG5vdCBhIHJlYWwgb25lISE="
 
 def paths() -> dict[str, PathItem]:
     """Every path of the native face."""
+    event_types = ", ".join(f"`{event}`" for event in get_args(EventType))
+    location = Header(description="The path of the endpoint.", param_schema=Schema(type="string"))
     create = operation(
         TAG,
         "create_endpoint",
         "Register a callback URL",
-        "From now on every event of the chosen types is POSTed there as a signed Standard Webhooks message. Types: "
-        f"{', '.join(f'`{event}`' for event in get_args(EventType))}.",
-        body=body_of(
-            schema_of(NewEndpoint),
-            {"endpoint": _EXAMPLE.model_dump(include={"url", "events", "description"})},
+        "From now on every event of the chosen types is POSTed there as a signed Standard Webhooks message. "
+        f"Types: {event_types}.",
+        body=json_body(
+            schema_of(NewEndpoint), {"endpoint": _EXAMPLE.model_dump(include={"url", "events", "description"})}
         ),
         answers={
             "201": json_answer(
                 "Registered. The secret is shown this once.",
                 EndpointCreated,
                 {"endpoint": EndpointCreated(**_EXAMPLE.model_dump(), secret=_SECRET).model_dump()},
-                {"Location": Header(description="The path of the endpoint.", param_schema=Schema(type="string"))},
+                {"Location": location},
             ),
             **refusals(
                 _ENDPOINTS,
                 [
-                    InvalidInput([FieldError("url", "Field required")]),
-                    Unauthenticated("unknown API key"),
-                    PayloadTooLarge("the body is larger than 1048576 bytes"),
-                    CallbackDenied("host hooks.example.com is not in BREAKWATER_CALLBACK_ALLOW"),
-                    TooMany(f"tenant acme has {MAX_ENDPOINTS} endpoints already; delete one first"),
-                    StoreUnavailable("Redis cannot serve at the moment"),
+                    Refusal.of_field("url", "Field required"),
+                    UNAUTHENTICATED,
+                    TOO_LARGE,
+                    CALLBACK_DENIED,
+                    TOO_MANY_ENDPOINTS,
+                    STORE_UNAVAILABLE,
                 ],
             ),
         },
@@ -79,13 +72,8 @@ def paths() -> dict[str, PathItem]:
         "List callback URLs",
         "Every endpoint of your team, without secrets.",
         answers={
-            "200": json_answer(
-                "All of them.", EndpointList, {"endpoints": EndpointList(data=[_EXAMPLE]).model_dump()}
-            ),
-            **refusals(
-                _ENDPOINTS,
-                [Unauthenticated("unknown API key"), StoreUnavailable("Redis cannot serve at the moment")],
-            ),
+            "200": json_answer("All of them.", EndpointList, {"endpoints": {"data": [_EXAMPLE.model_dump()]}}),
+            **refusals(_ENDPOINTS, [UNAUTHENTICATED, STORE_UNAVAILABLE]),
         },
     )
     return {_ENDPOINTS: PathItem(post=create, get=show_all)}

@@ -7,10 +7,10 @@
 -- ARGV[4] now in ms, or "" for the server's clock
 -- ARGV[5...] the record: field, value, ...
 -- Returns "admitted", or "no tenant", "suspended"; a refusal writes nothing.
+if redis.call('EXISTS', KEYS[1]) == 1 then return 'admitted' end
 local state = redis.call('HGET', KEYS[2], 'state')
 if not state then return 'no tenant' end
 if state ~= 'active' then return 'suspended' end
-if redis.call('EXISTS', KEYS[1]) == 1 then return 'admitted' end
 -- Quota limits and the money hold are checked here, before the first write, and charged below it.
 local now = now_ms(ARGV[4])
 redis.call('HSET', KEYS[1], unpack(ARGV, 5))

@@ -1,6 +1,6 @@
 -- The one writer of a prediction's state: compare-and-set on its revision, with everything the move brings along.
 -- KEYS[1] prediction hash, KEYS[2] its events, KEYS[3] due:poll, KEYS[4] the tenant's endpoints, KEYS[5] due:deliver
--- KEYS[6] the upstream task index to claim (only read when ARGV[5] is not "")
+-- KEYS[6] the upstream task index, once there is an upstream id: claimed with ARGV[5], else kept as long as the record
 -- ARGV[1] prediction id
 -- ARGV[2] the revision the change was computed from
 -- ARGV[3] ms until the next look, or "" when there is nothing more to look at
@@ -43,6 +43,7 @@ end
 redis.call('HSET', KEYS[1], unpack(ARGV, 14))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 if claim then redis.call('SET', KEYS[6], ARGV[1], 'PX', ARGV[4]) end
+if KEYS[6] and not claim then redis.call('PEXPIRE', KEYS[6], ARGV[4]) end
 if ARGV[3] == '' then
   redis.call('ZREM', KEYS[3], ARGV[1])
 else

@@ -2,7 +2,7 @@
 
 import asyncio
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -145,9 +145,16 @@ class Stack:
         stored = await self.redis.zrange(f"bw:due:{due_set}", 0, -1, withscores=True)
         return {raw.decode(): int(score) for raw, score in stored}
 
-    async def dump(self) -> dict[bytes, bytes | None]:
-        """Everything Redis holds, byte by byte."""
-        return {key: await self.redis.dump(key) for key in sorted(await self.redis.keys())}
+    async def dump(self) -> dict[bytes, Any]:
+        """Everything Redis holds: key → its value, in an order of ours and not of the server's."""
+        reads: dict[bytes, Callable[[bytes], Awaitable[Any]]] = {
+            b"hash": self.redis.hgetall,
+            b"set": self.redis.smembers,
+            b"string": self.redis.get,
+            b"zset": lambda key: self.redis.zrange(key, 0, -1, withscores=True),
+            b"list": lambda key: self.redis.lrange(key, 0, -1),
+        }
+        return {key: await reads[await self.redis.type(key)](key) for key in sorted(await self.redis.keys())}
 
     async def ttl_ms(self, key: str) -> int:
         """Lifetime left of a key, in ms."""

@@ -1,6 +1,7 @@
 """One encryption key for all processes, found out at the start and changed by rotation."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,19 @@ async def test_of_concurrent_first_processes_one_key_wins(stack: Stack) -> None:
     refused = [result for key, result in zip(keys, results, strict=True) if key not in accepted]
     assert len(refused) == 8
     assert all(isinstance(result, WrongEncryptionKey) for result in refused)
+
+
+async def test_a_process_that_was_overtaken_does_not_overwrite(stack: Stack) -> None:
+    """A first process that found no canary, and was then overtaken by another first one, is refused, not obeyed."""
+
+    async def overtaken(*command: Any) -> Any:
+        if command[0] == "SET":
+            await Encryption([OTHER_KEY]).check_canary(stack.commands)
+        return await stack.commands(*command)
+
+    with pytest.raises(WrongEncryptionKey):
+        await stack.encryption.check_canary(overtaken)  # type: ignore[arg-type] # is called as commands are
+    await Encryption([OTHER_KEY]).check_canary(stack.commands)
 
 
 async def test_without_a_key_nothing_is_written(stack: Stack) -> None:

@@ -1,0 +1,149 @@
+"""The error answers of an operation. Their bodies are what the gateway really answers, from the same table."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from openapi_pydantic import Example, MediaType, Response
+from pydantic import BaseModel, Field
+from pydantic_core import from_json
+from starlette.requests import Request
+
+from service.domain.errors import (
+    AccountFault,
+    BreakwaterError,
+    CallbackDenied,
+    CapacityReached,
+    FieldError,
+    InvalidInput,
+    NeverSent,
+    NotFound,
+    Overloaded,
+    StoreUnavailable,
+    TenantSuspended,
+    TooMany,
+    Unauthenticated,
+    UpstreamRefused,
+)
+from service.http.description.operations import JSON, RETRY_AFTER, answer, schema_of
+from service.http.problems import PayloadTooLarge, problem_of, render
+
+_REQUEST_ID: Final = "checkout-7f3a"
+
+
+class WaveSpeedError(BaseModel):
+    """An error in WaveSpeed's form."""
+
+    code: int = Field(description="The HTTP status again.")
+    message: str = Field(description="What is wrong, for humans.")
+
+
+class WrongField(BaseModel):
+    """One thing wrong with one field."""
+
+    field: str = Field(description="Dotted path of the field; empty for the body as a whole.")
+    message: str
+
+
+class Problem(BaseModel):
+    """An error as RFC 9457 problem details."""
+
+    type: str
+    title: str = Field(description="The HTTP status in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What is wrong, for humans.")
+    instance: str = Field(description="The path that was asked for.")
+    code: str = Field(description="The kind of error, for programs.")
+    request_id: str = Field(description="The same as in X-Request-Id.")
+    retryable: bool = Field(description="Whether the same request may succeed later.")
+    errors: list[WrongField] = Field(description="Every wrong field, for `invalid_input`.")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One way an operation can fail: an error as it may be raised, and what it means to a caller."""
+
+    error: BreakwaterError
+    meaning: str
+
+    @staticmethod
+    def of_field(field: str, message: str) -> "Refusal":
+        """A body that is not JSON, or has wrong fields."""
+        error = InvalidInput([FieldError(field, message)])
+        return Refusal(error, "Not JSON, or fields that are wrong; every one is named. Nothing was charged.")
+
+
+UNAUTHENTICATED: Final = Refusal(
+    Unauthenticated("unknown API key"), "No API key, or one that is malformed, unknown or revoked."
+)
+TENANT_SUSPENDED: Final = Refusal(
+    TenantSuspended("tenant acme is suspended"), "The key is good, but the team may not submit now."
+)
+PREDICTION_NOT_FOUND: Final = Refusal(
+    NotFound("prediction not found"), "There is none of this id, or it is another team's."
+)
+TOO_LARGE: Final = Refusal(
+    PayloadTooLarge("the body is larger than 1048576 bytes"), "The body is larger than the gateway accepts."
+)
+CALLBACK_DENIED: Final = Refusal(
+    CallbackDenied("hooks.example.com is not in BREAKWATER_CALLBACK_ALLOW"),
+    "The URL may not be called; the text says which rule decided.",
+)
+TOO_MANY_ENDPOINTS: Final = Refusal(
+    TooMany("tenant acme has 50 endpoints already; delete one first"), "The team has as many endpoints as it may."
+)
+OVERLOADED: Final = Refusal(
+    Overloaded("too many submissions are in flight"), "This gateway has as much in flight as it may."
+)
+STORE_UNAVAILABLE: Final = Refusal(
+    StoreUnavailable("Redis cannot serve at the moment"),
+    "The store did not answer in time: what was asked may have been done or not.",
+)
+UPSTREAM_REFUSED: Final = Refusal(
+    UpstreamRefused(400, "image: cannot be fetched"), "WaveSpeed refused; status and words are its own."
+)
+UPSTREAM_REFUSED_ODDLY: Final = Refusal(
+    UpstreamRefused(502, "refused"), "WaveSpeed refused without saying in which way."
+)
+UPSTREAM_CAPACITY: Final = Refusal(
+    CapacityReached(429, "You have reached your concurrency limit"),
+    "The rate or concurrency of the company's WaveSpeed account is used up.",
+)
+UPSTREAM_ACCOUNT: Final = Refusal(
+    AccountFault(402), "WaveSpeed refuses the company's key or account. Your request is not at fault."
+)
+UPSTREAM_UNREACHABLE: Final = Refusal(
+    NeverSent("cannot connect to WaveSpeed"), "WaveSpeed cannot be reached; nothing was started."
+)
+_FAULT: Final = Refusal(BreakwaterError(), "A fault of the gateway itself; its log has the reason.")
+
+
+def refusals(path: str, possible: Iterable[Refusal]) -> dict[str, Response]:
+    """The error answers of the operation at `path`, by status, with one example for each way it can fail."""
+    examples: dict[str, dict[str, Example]] = defaultdict(dict)
+    waits: set[str] = set()
+    content_type = ""
+    for refusal in (*possible, _FAULT):
+        problem = problem_of(refusal.error)
+        rendered = render(_request_for(path), problem)
+        status, content_type = str(rendered.status_code), rendered.headers["content-type"]
+        examples[status][problem.code] = Example(summary=refusal.meaning, value=from_json(bytes(rendered.body)))
+        if "retry-after" in rendered.headers:
+            waits.add(status)
+    schema = schema_of(WaveSpeedError if content_type == JSON else Problem)
+    return {
+        status: answer(
+            HTTPStatus(int(status)).phrase,
+            {content_type: MediaType(media_type_schema=schema, examples=dict(found))},
+            RETRY_AFTER if status in waits else {},
+        )
+        for status, found in examples.items()
+    }
+
+
+def _request_for(path: str) -> Request:
+    """A request that errors can be rendered for; the form of an error depends on the path."""
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+    return Request(scope | {"breakwater.request_id": _REQUEST_ID})

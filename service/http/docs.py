@@ -1,0 +1,246 @@
+"""The API description as one HTML page that loads nothing else and runs nothing: it works without any network."""
+
+import base64
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+from re import sub
+from typing import Any, Final
+
+from service.domain.catalogue import Catalogue
+from service.domain.money import dollars
+
+_STYLE: Final = files("service.http").joinpath("docs.css").read_text("utf-8")
+
+PAGE_HEADERS: Final[Mapping[str, str]] = {
+    "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    f"style-src 'sha256-{base64.b64encode(sha256(_STYLE.encode()).digest()).decode()}'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+"""Headers the page is served with: nothing may run or be loaded, and only the page's own style counts."""
+
+_METHODS: Final = ("get", "post", "put", "patch", "delete")
+
+_LIMITS: Final = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "pattern", "format")
+"""Keywords of a schema shown beside a field's type."""
+
+Object = Mapping[str, Any]
+
+
+def page(document: Object, catalogue: Catalogue) -> str:
+    """The page for an OpenAPI document and the catalogue it was made from."""
+    return _Page(document).render(catalogue)
+
+
+class _Page:
+    """Turns parts of one document into HTML. Every text passes through `escape` on its way."""
+
+    def __init__(self, document: Object) -> None:
+        self._document = document
+        self._operations = [
+            (method, path, item[method])
+            for path, item in document["paths"].items()
+            for method in _METHODS
+            if method in item
+        ]
+
+    def render(self, catalogue: Catalogue) -> str:
+        """The whole page."""
+        info = self._document["info"]
+        bearer = self._document["components"]["securitySchemes"]["bearer"]
+        title = f"{escape(info['title'])} {escape(info['version'])}"
+        return "".join(
+            (
+                f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
+                '<meta name="viewport" content="width=device-width, initial-scale=1">',
+                f"<style>{_STYLE}</style></head><body>{self._navigation()}<main>",
+                f'<h1 id="top">{title}</h1>{_prose(info["description"])}',
+                '<h2 id="authentication">Authentication</h2>',
+                _prose(bearer["description"]),
+                _prose("The examples below expect these two in your shell:"),
+                _code(
+                    "export BASE=https://...        # where this page is, without /docs\nexport BREAKWATER_KEY=bw_..."
+                ),
+                f'<h2 id="models">Models</h2>{self._models(catalogue)}',
+                *(self._section(tag) for tag in self._document["tags"]),
+                "</main></body></html>",
+            )
+        )
+
+    def _navigation(self) -> str:
+        """Links to everything on the page."""
+        return "".join(
+            (
+                '<nav><a href="#top">Introduction</a><a href="#authentication">Authentication</a>',
+                '<a href="#models">Models</a>',
+                *(
+                    f"<b>{escape(tag['name'])}</b>"
+                    + "".join(_link(operation["operationId"], operation["summary"]) for operation in self._tagged(tag))
+                    for tag in self._document["tags"]
+                ),
+                "</nav>",
+            )
+        )
+
+    def _tagged(self, tag: Object) -> Iterator[Object]:
+        """The operations of one tag."""
+        return (operation for _, _, operation in self._operations if tag["name"] in operation["tags"])
+
+    def _models(self, catalogue: Catalogue) -> str:
+        """The catalogue."""
+        submissions = {path: operation for _, path, operation in self._operations}
+        rows = (
+            (
+                _link(submissions[f"/api/v3/{model.id}"]["operationId"], model.id),
+                escape(model.name),
+                f"${dollars(model.price_micros)}",
+                ", ".join(
+                    f"<code>{escape(name)}</code>{' (required)' if name in model.inputs.get('required', ()) else ''}"
+                    for name in model.inputs.get("properties", {})
+                ),
+            )
+            for model in catalogue
+        )
+        return _table(("Model", "Name", "Price of a run", "Inputs"), rows)
+
+    def _section(self, tag: Object) -> str:
+        """All operations of one tag."""
+        operations = (
+            self._operation(method, path, operation)
+            for method, path, operation in self._operations
+            if tag["name"] in operation["tags"]
+        )
+        return f"<h2>{escape(tag['name'])}</h2>{_prose(tag['description'])}{''.join(operations)}"
+
+    def _operation(self, method: str, path: str, operation: Object) -> str:
+        """One operation: what it is, what it takes, how to call it, what it answers."""
+        fields = [
+            *(self._parameter(self._resolved(given)) for given in operation.get("parameters", ())),
+            *self._body_fields(operation),
+        ]
+        return "".join(
+            (
+                f'<section id="{escape(operation["operationId"])}"><h3>{escape(operation["summary"])}</h3>',
+                f'<p class="call"><b class="{method}">{method.upper()}</b> <code>{escape(path)}</code></p>',
+                _prose(operation["description"]),
+                _table(("Name", "In", "Type", "Meaning"), fields),
+                _code(self._curl(method, path, operation)),
+                *(self._answer(status, answer) for status, answer in operation["responses"].items()),
+                "</section>",
+            )
+        )
+
+    def _parameter(self, parameter: Object) -> tuple[str, ...]:
+        """The row of one parameter."""
+        return self._row(parameter["name"], parameter["in"], parameter, parameter["schema"])
+
+    def _body_fields(self, operation: Object) -> Iterator[tuple[str, ...]]:
+        """The rows of a JSON body's fields."""
+        for media in operation.get("requestBody", {}).get("content", {}).values():
+            schema = self._resolved(media["schema"])
+            for name, field in schema.get("properties", {}).items():
+                known = self._resolved(field) if isinstance(field, dict) else {}
+                required = name in schema.get("required", ())
+                yield self._row(name, "body", {**known, "required": required}, known)
+
+    def _row(self, name: str, where: str, about: Object, schema: Object) -> tuple[str, ...]:
+        """A row of the table of inputs."""
+        required = "<br><small>required</small>" if about.get("required") else ""
+        return (
+            f"<code>{escape(name)}</code>{required}",
+            escape(where),
+            escape(self._type(schema)),
+            _inline(str(about.get("description", ""))),
+        )
+
+    def _type(self, schema: Object) -> str:
+        """A schema in a few words."""
+        kind = schema.get("type", "any")
+        words = " or ".join(kind) if isinstance(kind, list) else str(kind)
+        if isinstance(schema.get("items"), dict):
+            words += f" of {self._type(self._resolved(schema['items']))}"
+        if "enum" in schema:
+            words += ": " + ", ".join(_json(value) for value in schema["enum"])
+        limits = [f"{name} {schema[name]}" for name in _LIMITS if name in schema]
+        default = [f"default {_json(schema['default'])}"] if "default" in schema else []
+        return "; ".join([words, *limits, *default])
+
+    def _curl(self, method: str, path: str, operation: Object) -> str:
+        """The call as a line for a shell."""
+        for parameter in map(self._resolved, operation.get("parameters", ())):
+            path = path.replace(f"{{{parameter['name']}}}", str(parameter.get("example", "")))
+        lines = [f'curl -s "$BASE{path}"']
+        if operation.get("security") != []:
+            lines.append('-H "Authorization: Bearer $BREAKWATER_KEY"')
+        for media_type, media in operation.get("requestBody", {}).get("content", {}).items():
+            examples = [example["value"] for example in media.get("examples", {}).values()]
+            lines.append(f"-H 'Content-Type: {media_type}'")
+            lines.append(f"-d {shlex.quote(_json(examples[0]) if examples else '{...}')}")
+        if method not in ("get", "post"):
+            lines.insert(1, f"-X {method.upper()}")
+        return " \\\n  ".join(lines)
+
+    def _answer(self, status: str, answer: Object) -> str:
+        """One answer: status, headers, and each example."""
+        headers = ", ".join(f"<code>{escape(name)}</code>" for name in answer.get("headers", {}))
+        shown = "".join(
+            f"{_prose(example.get('summary', ''))}{_code(_pretty(example['value']))}"
+            for media in answer.get("content", {}).values()
+            for example in media.get("examples", {"": {"value": media.get("example", "")}}).values()
+        )
+        return (
+            f"<details><summary><b>{escape(status)}</b> {_inline(answer['description'])}</summary>"
+            f"<p>Headers: {headers}. Body: {', '.join(map(escape, answer.get('content', {})))}</p>{shown}</details>"
+        )
+
+    def _resolved(self, node: Object) -> Object:
+        """What a node of the document stands for, references followed."""
+        seen: set[str] = set()
+        while isinstance(reference := node.get("$ref"), str) and reference.startswith("#/") and reference not in seen:
+            seen.add(reference)
+            found: Any = self._document
+            for step in reference[2:].split("/"):
+                found = found[step.replace("~1", "/").replace("~0", "~")]
+            node = found
+        return node
+
+
+def _prose(text: str) -> str:
+    """Text with `code` and blank lines between paragraphs."""
+    return "".join(f"<p>{_inline(paragraph)}</p>" for paragraph in text.split("\n\n") if paragraph)
+
+
+def _inline(text: str) -> str:
+    """One paragraph with `code` in it."""
+    return sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def _code(text: str) -> str:
+    """A block to copy."""
+    return f"<pre>{escape(text)}</pre>"
+
+
+def _link(anchor: str, text: str) -> str:
+    """A link within the page."""
+    return f'<a href="#{escape(anchor)}">{escape(text)}</a>'
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table; its cells are HTML already."""
+    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _json(value: Any) -> str:
+    """A value on one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _pretty(value: Any) -> str:
+    """An example body as it is read best."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
