@@ -7,7 +7,7 @@ however an address is written. A name says nothing about where it leads, so a de
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
@@ -41,6 +41,7 @@ ALWAYS_DENIED: Final[tuple[tuple[Network, str], ...]] = tuple(
 _V4_COMPATIBLE = IPv6Network("::/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
+_TRANSLATED = IPv6Network("::ffff:0:0:0/96")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class _HostPattern:
 
 @dataclass(frozen=True, slots=True)
 class _AllowList:
-    """One list, parsed. `opened` are its networks that lie within an always-denied range: none in a tenant's list."""
+    """One list, parsed. `opened` are the global list's networks that lie within an always-denied range."""
 
     hosts: tuple[_HostPattern, ...] = ()
     networks: tuple[Network, ...] = ()
@@ -87,7 +88,7 @@ class CallbackPolicy:
     def replaced_by(self, tenant_list: str | None) -> "CallbackPolicy":
         """Return the policy of a tenant with a list of its own, or this one when it has none (None).
 
-        Nothing of the global list is left, so an always-denied range that list opens is shut for this tenant.
+        Where it lets callbacks go is all its own; which always-denied ranges are open stays the global list's decision.
         Raises `InvalidInput` when the list does not parse or names an always-denied range.
         """
         if tenant_list is None:
@@ -99,7 +100,7 @@ class CallbackPolicy:
         if allowed.opened:
             text = f"{allowed.opened[0]} is in a range that only {SETTING} can open"
             raise InvalidInput([FieldError("callback_allow", text)])
-        return CallbackPolicy("the tenant's callback_allow", allowed, self.own)
+        return CallbackPolicy("the tenant's callback_allow", replace(allowed, opened=self.allowed.opened), self.own)
 
     def check_url(self, url: str) -> CallbackTarget:
         """Read `url` and decide as far as is possible without resolving its host.
@@ -200,7 +201,9 @@ def _embedded(address: Address) -> Iterator[IPv4Address]:
         return
     number = int(address)
     low = number & 0xFFFFFFFF
-    if (address in _V4_COMPATIBLE and low > 1) or address in _NAT64:  # :: and ::1 embed nothing
+    if (
+        (address in _V4_COMPATIBLE and low > 1) or address in _NAT64 or address in _TRANSLATED
+    ):  # :: and ::1 embed nothing
         yield IPv4Address(low)
     elif address in _NAT64_LOCAL:
         # RFC 6052 splits the address around bits 64 to 71 under a /48 and then ends in zeros; a /96 has it at the end.

@@ -52,7 +52,7 @@ def next_attempt_s(
         return None
     delay_s = SCHEDULE_S[attempt] * (1 - JITTER + 2 * JITTER * roll)
     if outcome in _OVERLOAD:
-        delay_s = max(delay_s, MIN_AFTER_OVERLOAD_S)
+        delay_s = max(delay_s, MIN_AFTER_OVERLOAD_S * (1 + JITTER * roll))
     delay_s *= scale
     if retry_after_s is not None and retry_after_s > delay_s:
         delay_s = max(delay_s, min(retry_after_s, MAX_RETRY_AFTER_S * scale))

@@ -9,6 +9,7 @@ from html import escape
 from importlib.resources import files
 from re import sub
 from typing import Any, Final
+from urllib.parse import unquote
 
 from service.domain.catalogue import Catalogue
 from service.domain.money import dollars
@@ -28,15 +29,18 @@ _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _LIMITS: Final = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "pattern", "format")
 """Keywords of a schema shown beside a field's type."""
 
+_MAX_REFERENCES: Final = 8
+"""How many references in a row are followed: those of a schema may go in a circle."""
+
 Object = Mapping[str, Any]
 
 
 def page(document: Object, catalogue: Catalogue) -> str:
     """The page for an OpenAPI document and the catalogue it was made from."""
-    return _Page(document).render(catalogue)
+    return _Writer(document).render(catalogue)
 
 
-class _Page:
+class _Writer:
     """Turns parts of one document into HTML. Every text passes through `escape` on its way."""
 
     def __init__(self, document: Object) -> None:
@@ -52,91 +56,68 @@ class _Page:
         """The whole page."""
         info = self._document["info"]
         bearer = self._document["components"]["securitySchemes"]["bearer"]
-        title = f"{escape(info['title'])} {escape(info['version'])}"
+        title = escape(f"{info['title']} {info['version']}")
         return "".join(
             (
                 f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
                 '<meta name="viewport" content="width=device-width, initial-scale=1">',
                 f"<style>{_STYLE}</style></head><body>{self._navigation()}<main>",
-                f'<h1 id="top">{title}</h1>{_prose(info["description"])}',
-                '<h2 id="authentication">Authentication</h2>',
-                _prose(bearer["description"]),
-                _prose("The examples below expect these two in your shell:"),
-                _code(
-                    "export BASE=https://...        # where this page is, without /docs\nexport BREAKWATER_KEY=bw_..."
-                ),
+                f'<h1 id="introduction">{title}</h1>{_prose(info["description"])}',
+                f'<h2 id="authentication">Authentication</h2>{_prose(bearer["description"])}',
+                _prose("The examples below expect two variables in your shell:"),
+                _code("export BASE=https://...   # this site, without /docs\nexport BREAKWATER_KEY=bw_..."),
                 f'<h2 id="models">Models</h2>{self._models(catalogue)}',
                 *(self._section(tag) for tag in self._document["tags"]),
                 "</main></body></html>",
             )
         )
 
+    def _tagged(self, tag: Object) -> list[tuple[str, str, Object]]:
+        """Method, path and operation of everything under one tag."""
+        return [operation for operation in self._operations if tag["name"] in operation[2]["tags"]]
+
     def _navigation(self) -> str:
         """Links to everything on the page."""
-        return "".join(
-            (
-                '<nav><a href="#top">Introduction</a><a href="#authentication">Authentication</a>',
-                '<a href="#models">Models</a>',
-                *(
-                    f"<b>{escape(tag['name'])}</b>"
-                    + "".join(_link(operation["operationId"], operation["summary"]) for operation in self._tagged(tag))
-                    for tag in self._document["tags"]
-                ),
-                "</nav>",
-            )
-        )
-
-    def _tagged(self, tag: Object) -> Iterator[Object]:
-        """The operations of one tag."""
-        return (operation for _, _, operation in self._operations if tag["name"] in operation["tags"])
+        links = [_link(part.lower(), part) for part in ("Introduction", "Authentication", "Models")]
+        for tag in self._document["tags"]:
+            links.append(f"<b>{escape(tag['name'])}</b>")
+            links += [_link(found["operationId"], found["summary"]) for _, _, found in self._tagged(tag)]
+        return f"<nav>{''.join(links)}</nav>"
 
     def _models(self, catalogue: Catalogue) -> str:
         """The catalogue."""
-        submissions = {path: operation for _, path, operation in self._operations}
-        rows = (
-            (
-                _link(submissions[f"/api/v3/{model.id}"]["operationId"], model.id),
-                escape(model.name),
-                f"${dollars(model.price_micros)}",
-                ", ".join(
-                    f"<code>{escape(name)}</code>{' (required)' if name in model.inputs.get('required', ()) else ''}"
-                    for name in model.inputs.get("properties", {})
-                ),
+        submissions = {path: operation["operationId"] for _, path, operation in self._operations}
+        rows = []
+        for model in catalogue:
+            required = model.inputs.get("required", ())
+            inputs = (
+                f"<code>{escape(name)}</code>{' (required)' if name in required else ''}"
+                for name in model.inputs.get("properties", {})
             )
-            for model in catalogue
-        )
+            link = _link(submissions[f"/api/v3/{model.id}"], model.id)
+            rows.append((link, escape(model.name), f"${dollars(model.price_micros)}", ", ".join(inputs)))
         return _table(("Model", "Name", "Price of a run", "Inputs"), rows)
 
     def _section(self, tag: Object) -> str:
         """All operations of one tag."""
-        operations = (
-            self._operation(method, path, operation)
-            for method, path, operation in self._operations
-            if tag["name"] in operation["tags"]
-        )
-        return f"<h2>{escape(tag['name'])}</h2>{_prose(tag['description'])}{''.join(operations)}"
+        operations = "".join(self._operation(*operation) for operation in self._tagged(tag))
+        return f"<h2>{escape(tag['name'])}</h2>{_prose(tag['description'])}{operations}"
 
     def _operation(self, method: str, path: str, operation: Object) -> str:
         """One operation: what it is, what it takes, how to call it, what it answers."""
-        fields = [
-            *(self._parameter(self._resolved(given)) for given in operation.get("parameters", ())),
-            *self._body_fields(operation),
-        ]
+        parameters = [self._resolved(given) for given in operation.get("parameters", ())]
+        fields = [_row(each["name"], each["in"], each["schema"], each) for each in parameters]
         return "".join(
             (
                 f'<section id="{escape(operation["operationId"])}"><h3>{escape(operation["summary"])}</h3>',
-                f'<p class="call"><b class="{method}">{method.upper()}</b> <code>{escape(path)}</code></p>',
+                f'<p class="call"><b>{method.upper()}</b> <code>{escape(path)}</code></p>',
                 _prose(operation["description"]),
-                _table(("Name", "In", "Type", "Meaning"), fields),
+                _table(("Name", "In", "Type", "Meaning"), [*fields, *self._body_fields(operation)]),
                 _code(self._curl(method, path, operation)),
-                *(self._answer(status, answer) for status, answer in operation["responses"].items()),
+                *(_answer(status, answer) for status, answer in operation["responses"].items()),
                 "</section>",
             )
         )
-
-    def _parameter(self, parameter: Object) -> tuple[str, ...]:
-        """The row of one parameter."""
-        return self._row(parameter["name"], parameter["in"], parameter, parameter["schema"])
 
     def _body_fields(self, operation: Object) -> Iterator[tuple[str, ...]]:
         """The rows of a JSON body's fields."""
@@ -144,69 +125,74 @@ class _Page:
             schema = self._resolved(media["schema"])
             for name, field in schema.get("properties", {}).items():
                 known = self._resolved(field) if isinstance(field, dict) else {}
-                required = name in schema.get("required", ())
-                yield self._row(name, "body", {**known, "required": required}, known)
-
-    def _row(self, name: str, where: str, about: Object, schema: Object) -> tuple[str, ...]:
-        """A row of the table of inputs."""
-        required = "<br><small>required</small>" if about.get("required") else ""
-        return (
-            f"<code>{escape(name)}</code>{required}",
-            escape(where),
-            escape(self._type(schema)),
-            _inline(str(about.get("description", ""))),
-        )
-
-    def _type(self, schema: Object) -> str:
-        """A schema in a few words."""
-        kind = schema.get("type", "any")
-        words = " or ".join(kind) if isinstance(kind, list) else str(kind)
-        if isinstance(schema.get("items"), dict):
-            words += f" of {self._type(self._resolved(schema['items']))}"
-        if "enum" in schema:
-            words += ": " + ", ".join(_json(value) for value in schema["enum"])
-        limits = [f"{name} {schema[name]}" for name in _LIMITS if name in schema]
-        default = [f"default {_json(schema['default'])}"] if "default" in schema else []
-        return "; ".join([words, *limits, *default])
+                yield _row(name, "body", known, {**known, "required": name in schema.get("required", ())})
 
     def _curl(self, method: str, path: str, operation: Object) -> str:
         """The call as a line for a shell."""
         for parameter in map(self._resolved, operation.get("parameters", ())):
-            path = path.replace(f"{{{parameter['name']}}}", str(parameter.get("example", "")))
-        lines = [f'curl -s "$BASE{path}"']
+            path = path.replace(f"{{{parameter['name']}}}", str(parameter["example"]))
+        words = [f'curl -s "$BASE{path}"']
+        if method not in ("get", "post"):
+            words.append(f"-X {method.upper()}")
         if operation.get("security") != []:
-            lines.append('-H "Authorization: Bearer $BREAKWATER_KEY"')
+            words.append('-H "Authorization: Bearer $BREAKWATER_KEY"')
         for media_type, media in operation.get("requestBody", {}).get("content", {}).items():
             examples = [example["value"] for example in media.get("examples", {}).values()]
-            lines.append(f"-H 'Content-Type: {media_type}'")
-            lines.append(f"-d {shlex.quote(_json(examples[0]) if examples else '{...}')}")
-        if method not in ("get", "post"):
-            lines.insert(1, f"-X {method.upper()}")
-        return " \\\n  ".join(lines)
-
-    def _answer(self, status: str, answer: Object) -> str:
-        """One answer: status, headers, and each example."""
-        headers = ", ".join(f"<code>{escape(name)}</code>" for name in answer.get("headers", {}))
-        shown = "".join(
-            f"{_prose(example.get('summary', ''))}{_code(_pretty(example['value']))}"
-            for media in answer.get("content", {}).values()
-            for example in media.get("examples", {"": {"value": media.get("example", "")}}).values()
-        )
-        return (
-            f"<details><summary><b>{escape(status)}</b> {_inline(answer['description'])}</summary>"
-            f"<p>Headers: {headers}. Body: {', '.join(map(escape, answer.get('content', {})))}</p>{shown}</details>"
-        )
+            words.append(f"-H 'Content-Type: {media_type}'")
+            words.append(f"-d {shlex.quote(_json(examples[0]) if examples else '{...}')}")
+        return " \\\n  ".join(words)
 
     def _resolved(self, node: Object) -> Object:
-        """What a node of the document stands for, references followed."""
-        seen: set[str] = set()
-        while isinstance(reference := node.get("$ref"), str) and reference.startswith("#/") and reference not in seen:
-            seen.add(reference)
+        """What a node of the document stands for; an empty object where a reference leads nowhere in it."""
+        for _ in range(_MAX_REFERENCES):
+            reference = node.get("$ref")
+            if not isinstance(reference, str):
+                return node
             found: Any = self._document
-            for step in reference[2:].split("/"):
-                found = found[step.replace("~1", "/").replace("~0", "~")]
-            node = found
-        return node
+            for step in unquote(reference).removeprefix("#/").split("/"):
+                found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
+            node = found if isinstance(found, dict) else {}
+        return {}
+
+
+def _row(name: str, where: str, schema: Object, about: Object) -> tuple[str, ...]:
+    """A row of the table of inputs; `about` says whether it is required, and what it means."""
+    required = "<br><small>required</small>" if about.get("required") else ""
+    meaning = _inline(str(about.get("description", "")))
+    return f"<code>{escape(name)}</code>{required}", escape(where), escape(_type(schema)), meaning
+
+
+def _type(schema: Object) -> str:
+    """A schema in a few words."""
+    words = _kind(schema)
+    if isinstance(schema.get("items"), dict):
+        words += f" of {_kind(schema['items'])}"
+    if "enum" in schema:
+        words += ": " + ", ".join(_json(value) for value in schema["enum"])
+    limits = [f"{name} {schema[name]}" for name in _LIMITS if name in schema]
+    default = [f"default {_json(schema['default'])}"] if "default" in schema else []
+    return "; ".join([words, *limits, *default])
+
+
+def _kind(schema: Object) -> str:
+    """The JSON types a schema names."""
+    kinds = schema.get("type", "any")
+    return " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
+
+
+def _answer(status: str, answer: Object) -> str:
+    """One answer: status, headers, and each example."""
+    headers = ", ".join(f"<code>{escape(name)}</code>" for name in answer.get("headers", {}))
+    contents = answer.get("content", {})
+    shown = "".join(
+        f"{_prose(example.get('summary', ''))}{_code(_pretty(example['value']))}"
+        for media in contents.values()
+        for example in media.get("examples", {"": {"value": media.get("example", "")}}).values()
+    )
+    return (
+        f"<details><summary><b>{escape(status)}</b> {_inline(answer['description'])}</summary>"
+        f"<p>Headers: {headers}. Body: {escape(', '.join(contents))}</p>{shown}</details>"
+    )
 
 
 def _prose(text: str) -> str:

@@ -38,7 +38,7 @@ def docs_page(catalogue: Catalogue) -> Endpoint:
 
 
 def _built_once(build: Callable[[], bytes], media_type: str, headers: Mapping[str, str]) -> Endpoint:
-    """An endpoint that answers what `build` returns: once, in a thread, since other requests must not wait for it."""
+    """An endpoint that answers what `build` returns; it is called once, in a thread, so that nobody else waits."""
     building = asyncio.Lock()
     body = b""
 

@@ -62,6 +62,7 @@ SPELLINGS_EMBEDDING_LOOPBACK = [
     "[::127.0.0.1]",
     "[::7f00:1]",
     "[64:ff9b::127.0.0.1]",
+    "[::ffff:0:127.0.0.1]",
     "[64:ff9b::7f00:1]",
     "[64:ff9b:1::7f00:1]",
     "[64:ff9b:1:abcd::7f00:1]",
@@ -391,15 +392,21 @@ def test_a_redis_on_this_machine_is_denied_by_every_loopback_address(own: str) -
 
 
 def test_a_tenants_list_replaces_the_global_one() -> None:
-    """A tenant's list is all that holds for it; having none leaves the global list, an empty one allows nothing."""
+    """A tenant's list says where its callbacks go; having none leaves the global list, an empty one allows nothing.
+
+    Which always-denied ranges are open stays what the global list says: its names may lead there, and nowhere else.
+    """
     policy = CallbackPolicy.parse("hooks.example 127.0.0.1")
     assert policy.replaced_by(None) is policy
     tenant = policy.replaced_by("*.team-a.example localhost")
     tenant.check_address(tenant.check_url("https://x.team-a.example/"), "10.0.0.1")
     with pytest.raises(CallbackDenied, match=r"is not in the tenant's callback_allow"):
         tenant.check_url("https://hooks.example/")
+    with pytest.raises(CallbackDenied, match=r"is not in the tenant's callback_allow"):
+        tenant.check_url("https://127.0.0.1/")
+    tenant.check_address(tenant.check_url("https://localhost/"), "127.0.0.1")
     with pytest.raises(CallbackDenied, match="loopback"):
-        tenant.check_address(tenant.check_url("https://localhost/"), "127.0.0.1")
+        tenant.check_address(tenant.check_url("https://localhost/"), "127.0.0.2")
     with pytest.raises(CallbackDenied, match=r"the tenant's callback_allow is empty"):
         policy.replaced_by("").check_url("https://hooks.example/")
 

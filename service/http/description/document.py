@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.domain.catalogue import Catalogue
 from service.http.description import native, wavespeed
+from service.http.description.inputs import input_schemas
 from service.http.description.operations import HEADERS, PARAMETERS, operation, text_answer
 
 GATEWAY_TAG: Final = "The gateway itself"
@@ -56,7 +57,7 @@ def describe(catalogue: Catalogue) -> dict[str, Any]:
         mode="json", by_alias=True, exclude_none=True, exclude_unset=True
     )
     # Operators' schemas are data and go in as they are: a typed reading would lose what it does not know.
-    described["components"]["schemas"] |= wavespeed.input_schemas(catalogue)
+    described["components"]["schemas"] |= input_schemas(catalogue)
     return described
 
 

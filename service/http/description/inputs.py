@@ -1,4 +1,4 @@
-"""What a model's path accepts: the model's own schema, the gateway's switches beside it, and an example of both."""
+"""What a model's path accepts: the model's own schema with the gateway's switches beside it, and an example."""
 
 from collections.abc import Mapping
 from typing import Any, Final

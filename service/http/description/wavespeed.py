@@ -143,14 +143,8 @@ def _submit(model: Model) -> Operation:
 
 def _read(path: str, operation_id: str, summary: str) -> Operation:
     """Read one prediction."""
-    ended = {
-        "completed": {
-            "outputs": [_EXAMPLE_INPUTS["video"]],
-            "has_nsfw_contents": [False],
-            "executionTime": 48_210,
-        },
-        "failed": {"error": "the prompt was rejected"},
-    }
+    made: dict[str, Any] = {"outputs": [_VIDEO], "has_nsfw_contents": [False], "executionTime": 48_210}
+    possible = [UNAUTHENTICATED, PREDICTION_NOT_FOUND, STORE_UNAVAILABLE]
     return operation(
         TAG,
         operation_id,
@@ -176,7 +170,7 @@ def _read(path: str, operation_id: str, summary: str) -> Operation:
                     "failed": _answered(status="failed", error="the prompt was rejected"),
                 },
             ),
-            **refusals(path.replace("{id}", EXAMPLE_ID), [UNAUTHENTICATED, PREDICTION_NOT_FOUND, STORE_UNAVAILABLE]),
+            **refusals(path.replace("{id}", EXAMPLE_ID), possible),
         },
     )
 

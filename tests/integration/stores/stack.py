@@ -2,7 +2,7 @@
 
 import asyncio
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -147,7 +147,7 @@ class Stack:
 
     async def dump(self) -> dict[bytes, Any]:
         """Everything Redis holds: key → its value, in an order of ours and not of the server's."""
-        reads: dict[bytes, Callable[[bytes], Awaitable[Any]]] = {
+        reads: dict[bytes, Callable[[Any], Any]] = {
             b"hash": self.redis.hgetall,
             b"set": self.redis.smembers,
             b"string": self.redis.get,

@@ -74,7 +74,7 @@ async def test_a_key_leads_to_its_tenant_until_it_is_revoked(acme: Stack) -> Non
     await acme.tenants.add_api_key(*api_key(2))
     found = await acme.tenants.find_by_digest(digest(text))
     assert found == await acme.tenants.get("acme")
-    assert text.encode() not in b"".join(value or b"" for value in (await acme.dump()).values())
+    assert text not in repr(await acme.dump())
     await acme.tenants.revoke_api_key("acme", "key_1")
     assert await acme.tenants.find_by_digest(digest(text)) is None
     assert await acme.tenants.find_by_digest(api_key(2)[1]) is not None

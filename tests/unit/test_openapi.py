@@ -1,0 +1,299 @@
+"""The API description: it says what the gateway does, all of it, and its page is safe to open anywhere."""
+
+import asyncio
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from hashlib import sha256
+from html.parser import HTMLParser
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+from jsonschema_rs import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from starlette.requests import Request
+from starlette.routing import Route
+
+from service.app import routes
+from service.domain.catalogue import Catalogue, read_catalogue
+from service.http import openapi
+from service.http.description.document import describe
+from service.http.description.inputs import component_name, example_input
+from service.http.docs import PAGE_HEADERS, page
+
+HOSTILE = "</style><script>alert(1)</script><img src=x onerror='alert(2)'>\"'`<b>`"
+
+EXTRA = """
+[models."wavespeed-ai/wan-2.1/i2v"]
+name = "Wan 2.1"
+price = { run_usd = "0.20" }
+poll = { usual_s = 30, step_s = 5, max_step_s = 20, deadline_s = 900 }
+[models."wavespeed-ai/wan-2.1/i2v".inputs]
+type = "object"
+required = ["image", "size"]
+additionalProperties = false
+"$defs".size = { enum = ["480p", "720p"], description = "How large." }
+"$defs".loras = { type = "array", items = { "$ref" = "#/$defs/loras" } }
+[models."wavespeed-ai/wan-2.1/i2v".inputs.properties]
+image = { type = "string" }
+size = { "$ref" = "#/$defs/size" }
+loras = { "$ref" = "#/$defs/loras" }
+again = { "$ref" = "#" }
+anything = true
+"""
+
+ENTRY = """
+[models."acme/film"]
+name = {name}
+price = {{ run_usd = "0.20" }}
+poll = {{ usual_s = 30, step_s = 5, max_step_s = 20, deadline_s = 900 }}
+inputs = {inputs}
+"""
+
+CATALOGUE = read_catalogue(EXTRA)
+DOCUMENT = describe(CATALOGUE)
+
+
+def catalogue_with(inputs: str, name: str = '"Film"') -> Catalogue:
+    """The built-in catalogue and one model with these inputs, both in TOML."""
+    return read_catalogue(ENTRY.format(name=name, inputs=inputs))
+
+
+def operations(document: dict[str, Any] = DOCUMENT) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Method, path and description of every operation."""
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield method.upper(), path, operation
+
+
+def nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a document."""
+    if isinstance(tree, dict):
+        yield tree
+    for child in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from nodes(child)
+
+
+class Tags(HTMLParser):
+    """Every element of a page with its attributes, and the text between them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep an element."""
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Keep text."""
+        self.text += data
+
+
+class TestDocument:
+    """What `/openapi.json` says."""
+
+    def test_it_is_valid(self) -> None:
+        """The document is OpenAPI 3.1 to an independent validator."""
+        assert DOCUMENT["openapi"].startswith("3.1.")
+        assert list(OpenAPIV31SpecValidator(DOCUMENT).iter_errors()) == []
+
+    def test_it_describes_every_route_and_no_other(self) -> None:
+        """What the application serves and what is described are the same; a model route is one path for each model."""
+        served = set()
+        for route in routes(MagicMock(catalogue=CATALOGUE), lambda: True):
+            assert isinstance(route, Route)
+            models = [model.id for model in CATALOGUE] if "{model:path}" in route.path else [""]
+            for method in (route.methods or set()) - {"HEAD"}:
+                served |= {(method, route.path.replace("{model:path}", model)) for model in models}
+        assert served == {(method, path) for method, path, _ in operations()}
+
+    def test_every_reference_leads_somewhere(self) -> None:
+        """References stay within the document and what they name is there, also those of an operator's schema."""
+        references = [node["$ref"] for node in nodes(DOCUMENT) if isinstance(node.get("$ref"), str)]
+        assert any("$defs" in reference for reference in references)
+        for reference in references:
+            found = DOCUMENT
+            assert reference.startswith("#/")
+            for step in reference[2:].split("/"):
+                found = found[step]
+
+    def test_every_operation_is_named_and_explained(self) -> None:
+        """Each has a unique id, a summary, a known tag, answers, and the request id on each of them."""
+        ids = [operation["operationId"] for _, _, operation in operations()]
+        assert len(ids) == len(set(ids))
+        known = {tag["name"] for tag in DOCUMENT["tags"]}
+        for _, _, operation in operations():
+            assert operation["summary"]
+            assert operation["description"]
+            assert set(operation["tags"]) <= known
+            assert any(status.startswith("2") for status in operation["responses"])
+            assert all("X-Request-Id" in answer["headers"] for answer in operation["responses"].values())
+
+    def test_a_key_is_asked_for_where_it_is_needed(self) -> None:
+        """Both faces for callers need a key and can answer 401; what the gateway says of itself does neither."""
+        assert DOCUMENT["security"] == [{"bearer": []}]
+        for _, path, operation in operations():
+            guarded = path.startswith(("/api/", "/v1/"))
+            assert ("security" not in operation) == guarded
+            assert ("401" in operation["responses"]) == guarded
+
+    def test_errors_have_the_form_of_their_face(self) -> None:
+        """WaveSpeed's envelope under `/api`, problem details elsewhere; statuses in both agree with the HTTP status."""
+        for _, path, operation in operations():
+            for status, answer in operation["responses"].items():
+                for media_type, media in answer["content"].items():
+                    if status < "400" or path == "/readyz":
+                        continue
+                    wavespeed = path.startswith("/api/")
+                    assert media_type == ("application/json" if wavespeed else "application/problem+json")
+                    for example in media["examples"].values():
+                        assert example["value"]["code" if wavespeed else "status"] == int(status)
+                        assert example["summary"]
+
+    def test_retry_after_stands_where_waiting_helps(self) -> None:
+        """A submission that met a full account or a store that is away says when to come again."""
+        answers = DOCUMENT["paths"]["/api/v3/openai/sora-2"]["post"]["responses"]
+        assert {status for status, answer in answers.items() if "Retry-After" in answer["headers"]} == {"429", "503"}
+
+    def test_every_example_is_what_its_schema_says(self) -> None:
+        """Examples of requests and answers are valid, so that nobody copies a wrong one."""
+        checked = 0
+        for node in nodes(DOCUMENT["paths"]):
+            for example in node.get("examples", {}).values() if "schema" in node else ():
+                schema = {"components": DOCUMENT["components"], **node["schema"]}
+                Draft202012Validator(schema).validate(example["value"])
+                checked += 1
+        assert checked > 20
+
+
+class TestInputs:
+    """What a model's path accepts."""
+
+    def test_a_model_has_its_own_schema_and_the_switches(self) -> None:
+        """A path's body is the model's inputs, and beside them what the gateway itself understands."""
+        body = DOCUMENT["paths"]["/api/v3/openai/sora-2"]["post"]["requestBody"]["content"]["application/json"]
+        schema = DOCUMENT["components"]["schemas"][body["schema"]["$ref"].rpartition("/")[2]]
+        assert schema["required"] == ["prompt"]
+        assert schema["properties"]["aspect_ratio"]["enum"] == ["9:16", "16:9"]
+        assert {"enable_sync_mode", "enable_base64_output", "webhook_url"} < set(schema["properties"])
+
+    def test_a_closed_schema_still_takes_the_switches(self) -> None:
+        """A model that allows no other field is described as the gateway treats it: the switches are no inputs."""
+        schema = {
+            "components": DOCUMENT["components"],
+            "$ref": "#/components/schemas/wavespeed-ai_wan-2.1_i2v",
+        }
+        valid = {"image": "a.png", "size": "720p", "loras": [[]]}
+        assert Draft202012Validator(schema).is_valid(valid | {"enable_sync_mode": True})
+        assert not Draft202012Validator(schema).is_valid(valid | {"other": 1})
+        assert not Draft202012Validator(schema).is_valid(valid | {"size": "8k"})
+
+    @pytest.mark.parametrize(
+        ("one", "other"), [("a/b/c", "a/b_c"), ("a_/b", "a/b"), ("a/b_/c", "a_b/c"), ("a_b/c", "a/b/c")]
+    )
+    def test_unlike_models_have_unlike_names(self, one: str, other: str) -> None:
+        """No two models share a component."""
+        assert component_name(one) != component_name(other)
+
+    @pytest.mark.parametrize(
+        ("inputs", "example"),
+        [
+            ('{ properties = { seed = { type = "integer" } } }', {}),
+            ('{ required = ["seed"], properties = { seed = { type = "integer" } } }', {"seed": 1}),
+            ('{ required = ["a"], properties = { a = { enum = ["x", "y"] } } }', {"a": "x"}),
+            ("{ properties = { a = { default = 5, examples = [7] } } }", {"a": 7}),
+            ('{ required = ["a"], properties = { a = { type = "string", pattern = "^urn:" } } }', None),
+        ],
+    )
+    def test_an_example_is_valid_or_absent(self, inputs: str, example: dict[str, Any] | None) -> None:
+        """The example is made of what the schema suggests; where that is not enough there is none."""
+        assert example_input(catalogue_with(inputs).get("acme/film")) == example
+
+
+class TestPage:
+    """What `/docs` shows."""
+
+    def test_it_shows_every_operation(self) -> None:
+        """Each has an anchor, its method and path, a line for the shell, and a link that leads there."""
+        html = page(DOCUMENT, CATALOGUE)
+        tags = Tags(html)
+        anchors = {attributes.get("id") for _, attributes in tags.found}
+        links = {attributes["href"] for tag, attributes in tags.found if tag == "a"}
+        for method, path, operation in operations():
+            assert operation["operationId"] in anchors
+            assert f"#{operation['operationId']}" in links
+            assert f"<b>{method}</b> <code>{path}</code>" in html
+            assert f'curl -s "$BASE{path.replace("{id}", "019b76da80007c3d9f0e5a4b3c2d1e0f")}"' in tags.text
+        assert {link[1:] for link in links if link} <= anchors
+
+    def test_it_shows_the_catalogue(self) -> None:
+        """Each model with its price and inputs, also those a reference leads to."""
+        html = page(DOCUMENT, CATALOGUE)
+        for text in ("openai/sora-2", "$0.40", "Wan 2.1", "$0.20", "<code>aspect_ratio</code>", "How large."):
+            assert text in html
+
+    def test_it_loads_and_runs_nothing(self) -> None:
+        """No element fetches anything, links stay on the page, and the policy allows the page's own style alone."""
+        html = page(DOCUMENT, CATALOGUE)
+        found = Tags(html).found
+        assert not {tag for tag, _ in found} & {"script", "link", "img", "iframe", "object", "base", "form"}
+        assert not [name for _, attributes in found for name in attributes if name in ("src", "style")]
+        assert all((attributes["href"] or "").startswith("#") for tag, attributes in found if tag == "a")
+        style = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+        assert len(style) == 1
+        assert "url(" not in style[0]
+        assert "@import" not in style[0]
+        policy = PAGE_HEADERS["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert b64encode(sha256(style[0].encode()).digest()).decode() in policy
+
+    def test_hostile_text_stays_text(self) -> None:
+        """Whatever a catalogue entry says is shown, and adds no element to the page."""
+        quoted = '"' + HOSTILE.replace('"', '\\"') + '"'
+        field = f"{{ description = {quoted}, default = {quoted}, enum = [{quoted}], type = 'string' }}"
+        hostile = catalogue_with(f"{{ title = {quoted}, properties = {{ {quoted} = {field} }} }}", quoted)
+        tags = Tags(page(describe(hostile), hostile))
+        plain = Tags(page(DOCUMENT, CATALOGUE))
+        assert {tag for tag, _ in tags.found} <= {tag for tag, _ in plain.found}
+        assert {name for _, attributes in tags.found for name in attributes} <= {
+            name for _, attributes in plain.found for name in attributes
+        }
+        assert "<script>alert(1)</script>" in tags.text
+
+    def test_an_odd_schema_does_not_break_it(self) -> None:
+        """References in a circle, or into a document of another id, are shown as far as they go."""
+        circle = '{ "$defs" = { a = { "$ref" = "#/$defs/a" } }, properties = { a = { "$ref" = "#/$defs/a" } } }'
+        own_id = (
+            '{ "$id" = "https://acme.test/film", "$defs" = { a = {} }, properties = { a = { "$ref" = "#/$defs/a" } } }'
+        )
+        for inputs in (circle, own_id, "{}", '{ properties = { a = { type = ["string", "null"], items = true } } }'):
+            catalogue = catalogue_with(inputs)
+            assert "acme/film" in page(describe(catalogue), catalogue)
+
+
+class TestServing:
+    """How both are answered."""
+
+    async def test_they_are_answered_with_their_types(self) -> None:
+        """The document is JSON, the page HTML under its strict policy."""
+        request = Request({"type": "http"})
+        document = await openapi.openapi_document(CATALOGUE)(request)
+        assert document.headers["content-type"] == "application/json"
+        assert bytes(document.body).startswith(b'{"openapi":"3.1')
+        shown = await openapi.docs_page(CATALOGUE)(request)
+        assert shown.headers["content-type"] == "text/html; charset=utf-8"
+        assert PAGE_HEADERS.items() <= dict(shown.headers).items()
+        assert bytes(shown.body).decode() == page(DOCUMENT, CATALOGUE)
+
+    async def test_they_are_built_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Requests that come together, and all later ones, share one build."""
+        build = MagicMock(side_effect=describe)
+        monkeypatch.setattr("service.http.description.document.describe", build)
+        endpoint = openapi.openapi_document(CATALOGUE)
+        answers = await asyncio.gather(*(endpoint(Request({"type": "http"})) for _ in range(3)))
+        assert len({bytes(answer.body) for answer in answers}) == 1
+        assert build.call_count == 1
