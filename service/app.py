@@ -15,6 +15,7 @@ from service.http.authentication import authenticated
 from service.http.native.endpoints import EndpointHandlers
 from service.http.openapi import docs_page, openapi_document
 from service.http.problems import on_crash, on_domain_error, on_http_exception
+from service.http.wavespeed.account import WebhookSecretHandler
 from service.http.wavespeed.results import ResultHandler
 from service.http.wavespeed.submit import SubmitHandler
 from service.probes import Probes
@@ -31,6 +32,7 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
         # Tried in this order: the reads clients poll with come first, and the model route swallows any path.
         Route("/api/v3/predictions/{id}/result", result),
         Route("/api/v3/predictions/{id}", result),
+        Route("/api/v3/webhook/secret", authenticated(resources.authenticate, WebhookSecretHandler(resources.tenants))),
         Route("/api/v3/{model:path}", authenticated(resources.authenticate, submit), methods=["POST"]),
         Route("/v1/endpoints", authenticated(resources.authenticate, endpoints.create), methods=["POST"]),
         Route("/v1/endpoints", authenticated(resources.authenticate, endpoints.list), methods=["GET"]),

@@ -185,9 +185,9 @@ def _answer(status: str, answer: Object) -> str:
     headers = ", ".join(f"<code>{escape(name)}</code>" for name in answer.get("headers", {}))
     contents = answer.get("content", {})
     shown = "".join(
-        f"{_prose(example.get('summary', ''))}{_code(_pretty(example['value']))}"
+        f"{_prose(example.get('summary', name))}{_code(_pretty(example['value']))}"
         for media in contents.values()
-        for example in media.get("examples", {"": {"value": media.get("example", "")}}).values()
+        for name, example in media.get("examples", {"": {"value": media.get("example", "")}}).items()
     )
     return (
         f"<details><summary><b>{escape(status)}</b> {_inline(answer['description'])}</summary>"

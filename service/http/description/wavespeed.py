@@ -80,6 +80,22 @@ class WaveSpeedEnvelope(BaseModel):
     data: WaveSpeedPrediction
 
 
+class WebhookSecret(BaseModel):
+    """A tenant's signing secret."""
+
+    secret: str = Field(
+        description="`whsec_` and base64; the text after the prefix is the key, not what it decodes to."
+    )
+
+
+class WebhookSecretEnvelope(BaseModel):
+    """The secret in WaveSpeed's success envelope."""
+
+    code: Literal[200]
+    message: str
+    data: WebhookSecret
+
+
 def paths(catalogue: Catalogue) -> dict[str, PathItem]:
     """Every path of WaveSpeed's face."""
     models = {f"/api/v3/{model.id}": PathItem(post=_submit(model)) for model in catalogue}
@@ -87,6 +103,7 @@ def paths(catalogue: Catalogue) -> dict[str, PathItem]:
     return models | {
         long: PathItem(get=_read(long, "read_result", "Read a prediction")),
         short: PathItem(get=_read(short, "read_prediction", "Read a prediction, short form")),
+        "/api/v3/webhook/secret": PathItem(get=_webhook_secret()),
     }
 
 
@@ -171,6 +188,21 @@ def _read(path: str, operation_id: str, summary: str) -> Operation:
                 },
             ),
             **refusals(path.replace("{id}", EXAMPLE_ID), possible),
+        },
+    )
+
+
+def _webhook_secret() -> Operation:
+    """Read the secret of per-request callbacks."""
+    example = {"code": 200, "message": "success", "data": {"secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}}
+    return operation(
+        TAG,
+        "read_webhook_secret",
+        "Read the secret your `?webhook=` callbacks are signed with",
+        "It is your team's own. Registered endpoints have secrets of their own, shown when they are created.",
+        answers={
+            "200": json_answer("The secret.", WebhookSecretEnvelope, {"secret": example}),
+            **refusals("/api/v3/webhook/secret", [UNAUTHENTICATED, STORE_UNAVAILABLE]),
         },
     )
 
