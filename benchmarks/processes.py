@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-
 from service.cli.local_system import port_is_free
 
 MEASURED_CORE: Final = {0}

@@ -36,7 +36,7 @@ def _port_fits(match: re.Match[str] | None) -> bool:
 def _http_url(value: str) -> str:
     """Accept scheme, host and port; drop a trailing slash."""
     if not _port_fits(_BASE_URL.fullmatch(value)):
-        raise ValueError("must be http://HOST[:PORT] or https://HOST[:PORT], without path, query or credentials")
+        raise ValueError("must be a URL https://HOST[:PORT] or http://..., without path, query, fragment, credentials")
     return value.rstrip("/")
 
 

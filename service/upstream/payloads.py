@@ -65,12 +65,19 @@ def submit_answer(status: int, body: bytes, retry_after_s: float | None) -> Star
         if code == 200 and isinstance(upstream_id, str) and _ID.fullmatch(upstream_id):
             return Started(upstream_id)
         if not upstream_id and type(code) is int and code != 200:
-            raise _refusal(
-                code if 400 <= code < 500 and code != 408 else 502, _message(envelope, "refused"), retry_after_s
-            )
+            raise _refusal(_status_of(code), _message(envelope, "refused"), retry_after_s)
     if 400 <= status < 500 and status != 408:
         raise _refusal(status, _message(envelope, "refused"), retry_after_s)
     raise OutcomeUnknown(f"submit answered {status}")
+
+
+def _status_of(code: int) -> int:
+    """The status an error code in a 200 stands for: task codes 1000 to 1999 are about the request, 4xx are themselves,
+    and for anything else the upstream is to blame.
+    """
+    if 400 <= code < 500 and code != 408:
+        return code
+    return 400 if 1000 <= code < 2000 else 502
 
 
 def _refusal(status: int, message: str, retry_after_s: float | None) -> UpstreamRefused:

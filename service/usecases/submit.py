@@ -94,7 +94,8 @@ class Submit:
         """Return the prediction, `created` as far as the caller is concerned.
 
         Raises, with nothing charged and nothing running: `NotFound` (model), `InvalidInput`, `CallbackDenied`,
-        `TenantSuspended`, `Overloaded`, `StoreUnavailable` (fails closed: nothing is sent upstream), `NeverSent`, `UpstreamRefused`.
+        `TenantSuspended`, `Overloaded`, `StoreUnavailable` (fails closed: nothing is sent upstream), `NeverSent`,
+        `UpstreamRefused`.
         """
         model = self.catalogue.get(submission.model)
         model.check(submission.inputs)

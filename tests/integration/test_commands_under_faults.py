@@ -44,9 +44,7 @@ class TestALostConnection:
     async def test_whatever_retries_the_client_was_made_with(self, redis_proxy: FaultProxy, redis: Redis) -> None:
         """A client that would send again on its own does not, once commands go through here."""
         (name,) = await counters(redis, 1)
-        eager = Redis.from_url(
-            redis_proxy.url, retry=Retry(NoBackoff(), 3), retry_on_timeout=True, socket_timeout=1
-        )
+        eager = Redis.from_url(redis_proxy.url, retry=Retry(NoBackoff(), 3), retry_on_timeout=True, socket_timeout=1)
         commands = Commands(eager)
         await commands("PING")
         redis_proxy.reset_after(0, "to_client")

@@ -44,7 +44,7 @@ def test_schedule() -> None:
 @settings(deadline=None)
 @given(attempts, outcomes, rolls, scales)
 def test_jitter(attempt: int, outcome: Outcome, roll: float, scale: float) -> None:
-    """A delay is the schedule's, 20 % more or less, and a minute or a little more after a timeout or a 429; to scale."""
+    """A delay is the schedule's, 20 % more or less, and a minute or a little more after a timeout or 429; scaled."""
     delay_s = next_attempt_s(attempt, outcome, None, roll, scale)
     floor_s = MIN_AFTER_OVERLOAD_S if outcome in OVERLOAD else 0
     assert delay_s is not None

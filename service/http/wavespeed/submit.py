@@ -7,6 +7,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.domain.callback_url import MAX_URL
 from service.domain.errors import FieldError, InvalidInput
 from service.domain.predictions import Prediction, json_bytes
 from service.domain.representations import wavespeed_prediction
@@ -29,8 +30,6 @@ _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]{1,256}")
 
 _SYNC_TIMEOUT: Final = 5004
 """The task code WaveSpeed gives when a synchronous wait ends before the task: clients then read the result later."""
-
-_MAX_URL: Final = 2_048
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +86,8 @@ class SubmitHandler:
         }
         inputs.pop("webhook", None)
         for name, url in given.items():
-            if url is not None and (not isinstance(url, str) or len(url) > _MAX_URL):
-                raise InvalidInput([FieldError(name, f"must be a URL of at most {_MAX_URL} characters")])
+            if url is not None and (not isinstance(url, str) or len(url) > MAX_URL):
+                raise InvalidInput([FieldError(name, f"must be a URL of at most {MAX_URL} characters")])
         return given["webhook"] or given["webhook_url"] or ""
 
 
