@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from arq import Worker
 
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Waits before arq is built again after one more failure in a row; the last one repeats."""
+
+CANCEL_AGAIN_S: Final = 0.5
+"""How long a canceled task may take to end before it is canceled again."""
 
 STEADY_S: Final = 30.0
 """An arq that ran this long counts as healthy: the back-off starts over."""
@@ -40,9 +43,18 @@ async def _run_until(worker: Worker, stop: asyncio.Event) -> BaseException | Non
     running = asyncio.create_task(worker.async_run())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (running, stopping, *worker.tasks.values()):
-        task.cancel()
-    await asyncio.gather(running, stopping, *worker.tasks.values(), return_exceptions=True)
+    await _cancel({running, stopping})
+    await _cancel(set(worker.tasks.values()))
     if worker._pool is not None:
         await worker.pool.aclose(close_connection_pool=True)
     return None if running.cancelled() else running.exception()
+
+
+async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they have ended: what they wait in may swallow a cancellation that comes at a bad moment."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        ended, tasks = await asyncio.wait(tasks, timeout=CANCEL_AGAIN_S)
+        for task in ended:
+            task.cancelled() or task.exception()  # seen: nobody else asks
