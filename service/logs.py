@@ -48,18 +48,19 @@ class LineWriter:
             self._stream.flush()
 
 
-def _completed(process: str) -> Processor:
-    """A processor that says when, how severe and where."""
+def _line_of(process: str) -> Processor:
+    """A processor that says when, how severe and where, and makes one JSON line of it all.
 
-    def complete(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-        return {"at": datetime.now(UTC).isoformat(), "level": method, "process": process, **event}
+    One step, because a request pays for every step. What JSON cannot say is written as text rather than raised.
+    """
 
-    return complete
+    def render(logger: WrappedLogger, method: str, event: EventDict) -> bytes:
+        if "exc_info" in event:
+            event = structlog.processors.format_exc_info(logger, method, event)
+        at = datetime.now(UTC).isoformat()
+        return to_json({"at": at, "level": method, "process": process, **event}, fallback=str)
 
-
-def _render(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
-    """Serialise one line; what JSON cannot say is written as text rather than raised."""
-    return to_json(event, fallback=str)
+    return render
 
 
 class _LibraryHandler(logging.Handler):
@@ -79,7 +80,7 @@ def configure_logging(level: str, process: str) -> None:
     threshold = logging.getLevelNamesMapping()[level.upper()]
     writer = LineWriter(sys.stderr.buffer)
     structlog.configure(
-        processors=[_completed(process), structlog.processors.format_exc_info, _render],
+        processors=[_line_of(process)],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=lambda *_: writer,
         cache_logger_on_first_use=True,

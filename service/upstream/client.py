@@ -81,12 +81,14 @@ class WaveSpeed:
 
     def __init__(self, transport: httpx2.AsyncBaseTransport, base_url: str, key: UpstreamKey, metrics: Metrics) -> None:
         self._transport = transport
-        self._base_url = base_url
         self._key = key
         self._metrics = metrics
         self._series: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
-        # Parsing a URL costs a tenth of a submission, and models are few.
+        # Parsing a URL costs a tenth of a call; models are few, and a running task is looked at again and again.
         self._submit_url = lru_cache(maxsize=256)(lambda model: httpx2.URL(f"{base_url}/api/v3/{model}"))
+        self._result_url = lru_cache(maxsize=8192)(
+            lambda upstream_id: httpx2.URL(f"{base_url}/api/v3/predictions/{upstream_id}/result")
+        )
 
     async def create(self, model: str, inputs: bytes, headers: Mapping[str, str]) -> Started:
         """Submit once. `inputs` is the JSON body, `headers` the caller's that may travel.
@@ -100,7 +102,8 @@ class WaveSpeed:
                 self._submit_url(model),
                 content=inputs,
                 headers={**headers, "content-type": "application/json", "authorization": self._key.authorization()},
-                extensions={"timeout": {"connect": CONNECT_S, "pool": CONNECT_S, "read": SUBMIT_S}},
+                # A connect that takes too long is told apart from an answer that does: nothing was sent then.
+                extensions={"timeout": {"connect": CONNECT_S, "pool": CONNECT_S}},
             )
         except (ValueError, httpx2.InvalidURL) as unsendable:  # a key or header that HTTP cannot carry
             raise NeverSent("the request cannot be sent as it is") from unsendable
@@ -110,9 +113,8 @@ class WaveSpeed:
         """Look at one task. Raises `ReadFailed` for anything that is not a verdict."""
         request = httpx2.Request(
             "GET",
-            f"{self._base_url}/api/v3/predictions/{upstream_id}/result",
+            self._result_url(upstream_id),
             headers={"authorization": self._key.authorization()},
-            extensions={"timeout": {"connect": CONNECT_S, "pool": CONNECT_S, "read": READ_S}},
         )
         return await self._call("result", request, READ_S, partial(result_answer, upstream_id), _read_failure)
 
