@@ -53,7 +53,7 @@ def create_app(resources: Resources, draining: Callable[[], bool] = lambda: Fals
             if still_going:
                 logging.getLogger(__name__).warning("%d submissions were still unanswered", still_going)
 
-    return Starlette(
+    app = Starlette(
         routes=routes(resources, lambda: resources.redis_state.ready and not draining()),
         middleware=[Middleware(AccessLog, metrics=resources.metrics)],
         exception_handlers={
@@ -63,3 +63,6 @@ def create_app(resources: Resources, draining: Callable[[], bool] = lambda: Fals
         },
         lifespan=lifespan,
     )
+    # A redirect would be built from the Host header: nobody is sent where a caller says.
+    app.router.redirect_slashes = False
+    return app

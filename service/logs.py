@@ -48,17 +48,29 @@ class LineWriter:
             self._stream.flush()
 
 
-def _line_of(process: str) -> Processor:
-    """A processor that says when, how severe and where, and makes one JSON line of it all.
+def _text(value: object) -> str:
+    """What stands in a line for something JSON cannot say."""
+    try:
+        return str(value)
+    except Exception:
+        return f"<unprintable {type(value).__name__}>"
 
-    One step, because a request pays for every step. What JSON cannot say is written as text rather than raised.
-    """
+
+def _json_line(fields: EventDict) -> bytes:
+    """One JSON object; whatever is in it, a line comes out, since logging must not break what is logged."""
+    try:
+        return to_json(fields, fallback=_text, inf_nan_mode="strings", bytes_mode="hex")
+    except ValueError:  # a lone surrogate somewhere: UTF-8 cannot carry it, its escape can
+        return to_json({name: _text(value).encode(errors="backslashreplace") for name, value in fields.items()})
+
+
+def _line_of(process: str) -> Processor:
+    """A processor that says when, how severe and where: one step, because a request pays for every step."""
 
     def render(logger: WrappedLogger, method: str, event: EventDict) -> bytes:
         if "exc_info" in event:
             event = structlog.processors.format_exc_info(logger, method, event)
-        at = datetime.now(UTC).isoformat()
-        return to_json({"at": at, "level": method, "process": process, **event}, fallback=str)
+        return _json_line({"at": datetime.now(UTC).isoformat(), "level": method, "process": process, **event})
 
     return render
 
@@ -69,9 +81,13 @@ class _LibraryHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Pass one record on, with its traceback."""
         log: Any = structlog.get_logger()
+        try:
+            text = record.getMessage()
+        except Exception:  # arguments that do not fit their text
+            text = _text(record.msg)
         level = record.levelname.lower()
         getattr(log, level if hasattr(log, level) else "error")(
-            record.getMessage(), logger=record.name, **({"exc_info": record.exc_info} if record.exc_info else {})
+            text, logger=record.name, **({"exc_info": record.exc_info} if record.exc_info else {})
         )
 
 
