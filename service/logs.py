@@ -70,7 +70,7 @@ def _line_of(process: str) -> Processor:
     def render(logger: WrappedLogger, method: str, event: EventDict) -> bytes:
         if "exc_info" in event:
             event = structlog.processors.format_exc_info(logger, method, event)
-        return _json_line({"at": datetime.now(UTC).isoformat(), "level": method, "process": process, **event})
+        return _json_line({**event, "at": datetime.now(UTC).isoformat(), "level": method, "process": process})
 
     return render
 

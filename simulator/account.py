@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 
@@ -24,14 +25,18 @@ TIERS: Final = {
 
 
 class Account:
-    """One account. `clock` gives unix seconds."""
+    """One account. `clock` gives unix seconds; money is dollars.
 
-    def __init__(self, keys: Iterable[str], tier: str, balance: float, clock: Callable[[], float]) -> None:
+    `requests` counts calls with a good key by operation; `refused` counts by status what the account turned away of its
+    own accord, faults on demand not among them.
+    """
+
+    def __init__(self, keys: Iterable[str], tier: str, balance: Decimal, clock: Callable[[], float]) -> None:
         self.keys = frozenset(keys)
         self.tier = tier
         self.balance = balance
         self.paid_submissions = 0
-        self.spent = 0.0
+        self.spent = Decimal(0)
         self.requests: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._clock = clock
@@ -50,9 +55,13 @@ class Account:
         tier = TIERS[self.tier]
         return len(self._minute) >= tier.per_minute or running >= tier.concurrent
 
-    def pay(self, price: float) -> None:
+    def affords(self, price: Decimal) -> bool:
+        """Whether the balance is enough."""
+        return price <= self.balance
+
+    def pay(self, price: Decimal) -> None:
         """Charge one submission."""
         self._minute.append(self._clock())
         self.paid_submissions += 1
-        self.spent = round(self.spent + price, 6)
-        self.balance = round(self.balance - price, 6)
+        self.spent += price
+        self.balance -= price

@@ -1,9 +1,10 @@
 """Submit, result, list, delete: what a gateway lives on."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,7 +12,7 @@ from simulator.bodies import read_model, read_object
 from simulator.faults import BEFORE_ACCEPTING, BadDirective, Directives, Fault, parse_prompt
 from simulator.models import MODELS, Model
 from simulator.state import State
-from simulator.tasks import Task, rfc3339
+from simulator.tasks import Task
 from simulator.wire import answer, error, json_response
 
 SYNC_WAIT_S: Final = 90.0
@@ -25,8 +26,8 @@ class ListQuery(BaseModel):
     page_size: int = Field(20, ge=1, le=100)
     model: str | None = None
     status: str | None = None
-    created_after: str | None = None
-    created_before: str | None = None
+    created_after: AwareDatetime | None = None
+    created_before: AwareDatetime | None = None
     include_inputs: bool = False
 
 
@@ -166,7 +167,7 @@ class Predictions:
 
 def _matches(task: Task, query: ListQuery, now_s: float) -> bool:
     """Whether a run is among those asked for."""
-    created_at = rfc3339(task.created_at_s)
+    created_at = datetime.fromtimestamp(task.created_at_s, UTC)
     return (
         (query.model is None or task.model == query.model)
         and (query.status is None or task.status(now_s) == query.status)

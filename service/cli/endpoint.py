@@ -51,7 +51,12 @@ def create(tenant: str, url: str, events: tuple[str, ...], description: str, as_
 @json_option
 def list_endpoints(tenant: str, as_json: bool) -> None:
     """List TENANT's endpoints."""
-    endpoints = run(lambda resources: resources.endpoints.list(tenant))
+
+    async def listed(resources: Resources) -> list[Endpoint]:
+        owner = await resources.tenants.get(tenant)
+        return await resources.endpoints.list(owner.id)
+
+    endpoints = run(listed)
     if as_json:
         print_json([_shown(endpoint) for endpoint in endpoints])
         return

@@ -6,6 +6,7 @@ WaveSpeed's face answers `{"code": <status>, "message": …}`, as its clients ex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from math import ceil
 from typing import Any, Final
 
 import structlog
@@ -97,7 +98,7 @@ def problem_of(error: BreakwaterError) -> Problem:
 def _wished(error: BreakwaterError) -> int | None:
     """The upstream's own Retry-After, rounded up."""
     if isinstance(error, CapacityReached) and error.retry_after_s is not None:
-        return int(error.retry_after_s) + 1
+        return max(1, ceil(error.retry_after_s))
     return None
 
 

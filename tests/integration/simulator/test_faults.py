@@ -12,9 +12,6 @@ from tests.integration.simulator.test_routes import result, submit
 BROKEN = (httpx2.RemoteProtocolError, httpx2.ReadError)
 
 
-_UNREAD = pytest.mark.xfail(strict=True, reason="simulator/faults.py: passed over as prompt, or int() of a digit")
-
-
 async def post(client: httpx2.AsyncClient, prompt: str) -> httpx2.Response:
     """Submit, whatever comes."""
     return await client.post(f"/api/v3/{MODEL}", json={"prompt": prompt})
@@ -226,7 +223,7 @@ async def test_failures_are_a_healthy_answer_with_a_task_code(
     [
         *("explode", "fail=yes", "submit", "submit=maybe", "submit=200", "submit=delay"),
         *("poll=500x", "poll=x3", "duration=nan", "delay=-1"),
-        *(pytest.param(text, marks=_UNREAD) for text in ("submit=\u00b2", "poll=", "Fail", "fail ", "poll=500 x3")),
+        *("submit=\u00b2", "poll=", "Fail", "fail ", "poll=500 x3"),
     ],
 )
 async def test_an_unknown_directive_is_a_400(client: httpx2.AsyncClient, simulator: Running, directive: str) -> None:
