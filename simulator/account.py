@@ -3,7 +3,6 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Final
 
 
@@ -25,18 +24,14 @@ TIERS: Final = {
 
 
 class Account:
-    """One account. `clock` gives unix seconds; money is dollars.
+    """One account. `clock` gives unix seconds."""
 
-    `requests` counts calls with a good key by operation; `refused` counts by status what the account turned away of its
-    own accord, faults on demand not among them.
-    """
-
-    def __init__(self, keys: Iterable[str], tier: str, balance: Decimal, clock: Callable[[], float]) -> None:
+    def __init__(self, keys: Iterable[str], tier: str, balance: float, clock: Callable[[], float]) -> None:
         self.keys = frozenset(keys)
         self.tier = tier
         self.balance = balance
         self.paid_submissions = 0
-        self.spent = Decimal(0)
+        self.spent = 0.0
         self.requests: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._clock = clock
@@ -55,13 +50,9 @@ class Account:
         tier = TIERS[self.tier]
         return len(self._minute) >= tier.per_minute or running >= tier.concurrent
 
-    def affords(self, price: Decimal) -> bool:
-        """Whether the balance is enough."""
-        return price <= self.balance
-
-    def pay(self, price: Decimal) -> None:
+    def pay(self, price: float) -> None:
         """Charge one submission."""
         self._minute.append(self._clock())
         self.paid_submissions += 1
-        self.spent += price
-        self.balance -= price
+        self.spent = round(self.spent + price, 6)
+        self.balance = round(self.balance - price, 6)
