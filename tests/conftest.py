@@ -11,13 +11,13 @@ from redis.asyncio import Redis
 from service.embedded_redis import embedded_server
 from tests.fault_proxy import FaultProxy
 
-TEST_SERVER: Final = "BREAKWATER_TEST_REDIS_SERVER"
-"""Names a Redis server binary to test against instead of the embedded one."""
+TEST_SERVER: Final = "TEST_REDIS_SERVER"
+"""Names a Redis server binary to test against instead of the embedded one. Not a setting: so not named like one."""
 
 
 def pytest_configure() -> None:
     """No test may see a real key, or be configured by the shell it is started from."""
-    for name in [n for n in os.environ if n.startswith(("BREAKWATER_", "WAVESPEED_")) and n != TEST_SERVER]:
+    for name in [n for n in os.environ if n.startswith(("BREAKWATER_", "WAVESPEED_"))]:
         del os.environ[name]
 
 
