@@ -154,8 +154,10 @@ class WaveSpeed:
                     break
         finally:
             await response.aclose()
-        wished = response.headers.get("retry-after")
-        return response.status_code, bytes(body), parse_retry_after(wished, time.time()) if wished else None
+        # Looked for among the raw fields: a look-up by name first guesses the encoding of all of them.
+        wished = next((value for name, value in response.headers.raw if name.lower() == b"retry-after"), b"")
+        retry_after_s = parse_retry_after(wished.decode("latin-1"), time.time()) if wished else None
+        return response.status_code, bytes(body), retry_after_s
 
     def _count(self, operation: Operation, started: float, error: BaseException | None) -> None:
         """Count a call by what came of it, and how long it took."""
