@@ -1,7 +1,6 @@
 """Find the tenant behind an API key, from a short-lived cache or one look at Redis."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from service.domain.api_keys import digest, looks_valid
@@ -19,14 +18,17 @@ CACHE_ENTRIES: Final = 10_000
 _REFUSAL: Final = "unknown API key"
 
 
-@dataclass(frozen=True, slots=True)
 class Authenticate:
     """The use case. `monotonic` gives seconds."""
 
-    tenants: TenantStore
-    metrics: Metrics
-    monotonic: Callable[[], float]
-    cache: dict[str, tuple[float, Tenant | None]] = field(default_factory=dict)
+    def __init__(self, tenants: TenantStore, metrics: Metrics, monotonic: Callable[[], float]) -> None:
+        self._tenants = tenants
+        self._monotonic = monotonic
+        self.cache: dict[str, tuple[float, Tenant | None]] = {}
+        # Bound once: every request pays for one of them.
+        self._known, self._unknown, self._malformed = (
+            metrics.authentications.labels(result) for result in ("known", "unknown", "malformed")
+        )
 
     async def __call__(self, key: str) -> Tenant:
         """Return the tenant. Raises `Unauthenticated`, or `StoreUnavailable` for a key not in the cache.
@@ -35,19 +37,19 @@ class Authenticate:
         looping on a revoked key costs one look in five seconds.
         """
         name = digest(key)
-        now = self.monotonic()
+        now = self._monotonic()
         cached = self.cache.get(name)
         if cached is None or cached[0] <= now:
             if not looks_valid(key):
-                self.metrics.authentications.labels("malformed").inc()
+                self._malformed.inc()
                 raise Unauthenticated(_REFUSAL)
-            tenant = await self.tenants.find_by_digest(name)
+            tenant = await self._tenants.find_by_digest(name)
             self.cache.pop(name, None)
             while len(self.cache) >= CACHE_ENTRIES:
                 self.cache.pop(next(iter(self.cache)))
             self.cache[name] = cached = (now + CACHE_S, tenant)
         if cached[1] is None:
-            self.metrics.authentications.labels("unknown").inc()
+            self._unknown.inc()
             raise Unauthenticated(_REFUSAL)
-        self.metrics.authentications.labels("known").inc()
+        self._known.inc()
         return cached[1]
