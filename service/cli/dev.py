@@ -112,7 +112,11 @@ def _run(stack: ExitStack, directory: Path) -> None:
     demo = _start_gateway(system, simulated)
     paid = os.environ.get("DEMO") == "pay"
     if simulated or paid:
-        _show_main_job(demo)
+        try:
+            _show_main_job(demo)
+        except httpx2.TransportError as broken:
+            system.check()  # says more, if a process has ended
+            raise LocalSystemFailed(f"the gateway did not answer: {type(broken).__name__}") from broken
     _show_what_next(demo, bought=simulated or paid)
     while True:
         system.check()
@@ -195,7 +199,10 @@ def _show_main_job(demo: Demo) -> None:
         status = data["status"]
         while status not in ("completed", "failed"):
             time.sleep(0.25)
-            data = client.get(f"/api/v3/predictions/{data['id']}/result").json()["data"]
+            answer = client.get(f"/api/v3/predictions/{data['id']}/result")
+            if answer.status_code != 200:
+                continue  # the store is away for a moment
+            data = answer.json()["data"]
             if data["status"] != status:
                 status = data["status"]
                 _step("<-", "result", f"status {status} after {time.monotonic() - started:.1f} s")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.journeys.system import free_port
+from tests.journeys.system import SECRET_KEY, System, free_port
 from tests.waiting import wait_until
 
 ROOT: Final = Path(__file__).parents[2]
@@ -103,3 +103,28 @@ async def test_a_real_key_buys_nothing_unasked(tmp_path: Path) -> None:
     assert "DEMO=pay" in shown
     assert "POST /api/v3" not in shown
     assert "not-a-real-key" not in shown
+
+
+async def test_a_real_key_pays_when_told_to(tmp_path: Path) -> None:
+    """`DEMO=pay` submits once, at the upstream the key is for, and shows the video and its callback."""
+    output = tmp_path / "output"
+    (tmp_path / "upstream").mkdir()
+    async with System(tmp_path / "upstream", "redis://127.0.0.1:1") as elsewhere:
+        await elsewhere.start_simulator()
+        environment = {
+            "DEMO": "pay",
+            "WAVESPEED_API_KEY": SECRET_KEY,
+            "BREAKWATER_UPSTREAM_URL": elsewhere.simulator_url,
+            "BREAKWATER_POLL_SCALE": "0.01",
+            "BREAKWATER_PORT": str(free_port()),
+            "BREAKWATER_WORKER_METRICS_PORT": str(free_port()),
+        }
+        with _make_run(output, **environment) as process:
+            await wait_until(lambda: "until Ctrl-C" in output.read_text(), timeout_s=45, what="the main job is shown")
+            os.killpg(process.pid, signal.SIGINT)
+            await asyncio.to_thread(process.wait, 40)
+        seen = await elsewhere.seen_upstream()
+    shown = output.read_text()
+    assert "prediction.completed received, signature verified" in shown
+    assert seen["paid_submissions"] == 1
+    assert SECRET_KEY not in shown
