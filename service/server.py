@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,13 +17,14 @@ class PortBusy(BreakwaterError):
     """The address cannot be listened on; the text is one line that names it."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Open the listening socket before anything else starts. Raises `PortBusy`."""
+def bind(host: str, port: int, variables: str = "") -> socket.socket:
+    """Open the listening socket before anything else starts. Raises `PortBusy`, naming the variables that decide."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise PortBusy(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    except (OSError, UnicodeError) as error:
+        named = f"{variables}: " if variables else ""
+        raise PortBusy(f"{named}cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}") from None
 
 
 class Server(uvicorn.Server):
@@ -42,6 +44,9 @@ class Server(uvicorn.Server):
             )
         )
 
+        self._drain_s = drain_s
+        self._stopped_at: float | None = None
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to whoever runs the process."""
@@ -49,7 +54,13 @@ class Server(uvicorn.Server):
 
     def stop(self) -> None:
         """Accept nothing more, finish what is in flight, return from `serve`."""
+        self._stopped_at = self._stopped_at or time.monotonic()
         self.should_exit = True
+
+    @property
+    def drain_left_s(self) -> float:
+        """What is left of the drain's bound, in seconds: all of it before the stop."""
+        return max(0.0, self._drain_s - (time.monotonic() - self._stopped_at)) if self._stopped_at else self._drain_s
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from service.cli.operator import settings_or_exit
 from service.domain.errors import AlreadyExists, BreakwaterError
 from service.domain.money import dollars
 from service.domain.predictions import json_bytes
+from service.domain.tenant_spec import TenantSpec
 from service.embedded_redis import embedded_server
 from service.resources import open_resources, read_models
 from service.settings import Settings
@@ -44,6 +45,9 @@ RECEIVER_PORT: Final = 8082
 CALLBACK_WITHIN_S: Final = 60.0
 POLL_SCALE: Final = "0.1"
 """Looks ten times as often as in production: the simulator's videos take seconds, not minutes."""
+
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, a polite kill, and a terminal that is closed."""
 
 console: Final = Console(highlight=False, soft_wrap=True)
 
@@ -71,7 +75,8 @@ def command() -> None:
 
     With WAVESPEED_API_KEY set the real WaveSpeed takes the simulator's place, and nothing is bought unless DEMO=pay.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in _ENDING:
+        signal.signal(number, _interrupt)
     try:
         with ExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="breakwater-")))
@@ -83,7 +88,9 @@ def command() -> None:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Treat SIGTERM like Ctrl-C: end everything in order."""
+    """End everything in order, whichever signal asks for it; asking again while that goes on changes nothing."""
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -101,7 +108,7 @@ def _run(stack: ExitStack, directory: Path) -> None:
             )
     simulated = settings.wavespeed_api_key is None and settings.upstream_key_file is None
     console.print("\n[bold]Breakwater[/]: everything on this machine, and one video going through\n")
-    if "BREAKWATER_REDIS_URL" not in os.environ:
+    if not os.environ.get("BREAKWATER_REDIS_URL"):
         os.environ["BREAKWATER_REDIS_URL"] = stack.enter_context(embedded_server(None, directory / "redis"))
         _step("ok", "redis", f"{os.environ['BREAKWATER_REDIS_URL']} (embedded, nothing is kept)")
     system = stack.enter_context(LocalSystem(directory))
@@ -130,20 +137,23 @@ def _defaults() -> dict[str, str]:
         "BREAKWATER_ENCRYPTION_KEY": urlsafe_b64encode(os.urandom(32)).decode(),
         "BREAKWATER_CALLBACK_ALLOW": "127.0.0.1/32",
     }
-    if "WAVESPEED_API_KEY" not in os.environ and "BREAKWATER_UPSTREAM_KEY_FILE" not in os.environ:
+    given = {name for name, value in os.environ.items() if value}
+    if not given & {"WAVESPEED_API_KEY", "BREAKWATER_UPSTREAM_KEY_FILE"}:
         wanted["BREAKWATER_POLL_SCALE"] = POLL_SCALE
-    if "BREAKWATER_REDIS_URL" in os.environ and "BREAKWATER_ENCRYPTION_KEY" not in os.environ:
+    if "BREAKWATER_REDIS_URL" in given and "BREAKWATER_ENCRYPTION_KEY" not in given:
         raise LocalSystemFailed(
             "BREAKWATER_ENCRYPTION_KEY: is required with a Redis of your own, which keeps what it encrypts"
         )
-    return {name: value for name, value in wanted.items() if name not in os.environ}
+    return {name: value for name, value in wanted.items() if name not in given}
 
 
 def _start_simulator(system: LocalSystem) -> None:
     """Start the WaveSpeed double and make it the upstream."""
     port = free_port(SIMULATOR_PORT)
     url = f"http://127.0.0.1:{port}"
-    arguments = ["--port", str(port), "--key", SIMULATOR_KEY]
+    # A seed of its own: a Redis that is kept would know the task ids of an earlier run.
+    seed = str(int.from_bytes(os.urandom(4)))
+    arguments = ["--port", str(port), "--key", SIMULATOR_KEY, "--seed", seed]
     simulator = system.start("simulator", "simulator", arguments, child_environment({}))
     wait_for_url(f"{url}/_control/state", simulator.check)
     os.environ |= {"BREAKWATER_UPSTREAM_URL": url, "WAVESPEED_API_KEY": SIMULATOR_KEY}
@@ -172,13 +182,16 @@ def _start_gateway(system: LocalSystem, simulated: bool) -> Demo:
 
 
 async def _create_tenant(settings: Settings, receiver_url: str) -> tuple[str, str]:
-    """Create the tenant unless it exists, a key for it, and an endpoint; return the key and the endpoint's secret."""
+    """Create the tenant and its endpoint unless they exist, and a key; return the key and the endpoint's secret."""
     async with open_resources(settings) as resources:
         try:
-            tenant = await resources.administer.create_tenant(TENANT, "Demo")
+            tenant = await resources.administer.create_tenant(TENANT, TenantSpec(name="Demo"))
         except AlreadyExists:
             tenant = await resources.tenants.get(TENANT)
         _, key = await resources.administer.create_key(TENANT, "make run")
+        for endpoint in await resources.endpoints.list(TENANT):  # an earlier run's, on a Redis that is kept
+            if endpoint.url == receiver_url:
+                return key, resources.encryption.decrypt(endpoint.secrets[0])
         _, secret = await resources.register_endpoint(tenant, receiver_url, [], "the receiver of make run")
     return key, secret
 
@@ -253,7 +266,7 @@ def _print_callbacks(receiver: LocalProcess) -> None:
 def _show_what_next(demo: Demo, *, bought: bool) -> None:
     """Print the key, a curl line to try, the addresses, and how to stop."""
     base = demo.settings.base_url
-    price = dollars(read_models(demo.settings).get(MODEL).price_micros)
+    price = dollars(read_models(demo.settings).get(MODEL).usual_price_micros)
     body = json_bytes({"prompt": PROMPT}).decode()
     if not bought:
         console.print(

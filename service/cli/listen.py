@@ -55,12 +55,14 @@ def examine(secrets: tuple[str, ...], headers: dict[str, str], body: bytes, now_
     except ValueError:
         message = {}
     data = message.get("data", message) if isinstance(message, dict) else {}
+    if not isinstance(data, dict):
+        data = {}
     return Received(
         verified=verified,
         form=form,
         event=str(message.get("type", f"prediction.{data.get('status')}")) if isinstance(message, dict) else "",
-        prediction=str(data.get("id", "")) if isinstance(data, dict) else "",
-        status=str(data.get("status", "")) if isinstance(data, dict) else "",
+        prediction=str(data.get("id", "")),
+        status=str(data.get("status", "")),
         webhook_id=headers.get("webhook-id", ""),
         attempt=headers.get("webhook-attempt", ""),
         reason="" if verified else reason,

@@ -24,6 +24,21 @@ STOP_WITHIN_S: Final = 35.0
 """Longest wait for one process to drain and end before it is killed: more than the drain itself."""
 
 
+# Kills what we started if we end without having ended it, even by SIGKILL. It reads a line for each process, `+PID`
+# when it has begun and `-PID` when it has ended, from a pipe that ends when we do.
+_GUARDIAN: Final = """
+trap '' INT TERM HUP
+pids=
+while read -r word; do
+  case $word in
+    +*) pids="$pids ${word#+}" ;;
+    -*) left=; for pid in $pids; do [ "$pid" = "${word#-}" ] || left="$left $pid"; done; pids=$left ;;
+  esac
+done
+[ -z "$pids" ] || kill -KILL $pids 2>/dev/null
+"""
+
+
 class LocalSystemFailed(BreakwaterError):
     """A process did not start or ended on its own; the text says which, and its last line."""
 
@@ -79,13 +94,26 @@ class LocalProcess:
 
 
 class LocalSystem:
-    """Starts processes in sessions of their own, so that Ctrl-C reaches only us and we end them in order."""
+    """Starts processes in sessions of their own, so that Ctrl-C reaches only us and we end them in order.
+
+    None of them outlives us, however we end.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._running: list[LocalProcess] = []
+        self._guardian: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> "LocalSystem":
+        self._guardian = subprocess.Popen(  # noqa: S603 a fixed script
+            ["/bin/sh", "-c", _GUARDIAN],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            bufsize=1,
+            start_new_session=True,
+        )
         return self
 
     def __exit__(
@@ -94,6 +122,14 @@ class LocalSystem:
         """End every process, last started first, each within its bound."""
         while self._running:
             self.stop(self._running[-1])
+        if self._guardian is not None and self._guardian.stdin is not None:
+            self._guardian.stdin.close()
+            self._guardian.wait()
+
+    def _tell_guardian(self, word: str) -> None:
+        """Say that a process has begun or ended."""
+        if self._guardian is not None and self._guardian.stdin is not None:
+            self._guardian.stdin.write(f"{word}\n")
 
     def start(self, name: str, module: str, arguments: list[str], environment: Mapping[str, str]) -> LocalProcess:
         """Start `python -m module arguments`; returns at once."""
@@ -108,6 +144,7 @@ class LocalSystem:
                 text=True,
                 start_new_session=True,
             )
+        self._tell_guardian(f"+{process.pid}")
         started = LocalProcess(name, process, log_file)
         self._running.append(started)
         return started
@@ -122,6 +159,7 @@ class LocalSystem:
         except subprocess.TimeoutExpired:
             running.process.kill()
             running.process.wait()
+        self._tell_guardian(f"-{running.process.pid}")
         running.reader.join()
 
     def check(self) -> None:

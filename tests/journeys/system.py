@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.cli.local_system import LocalProcess, LocalSystem, wait_for_url
+from service.domain.tenant_spec import TenantSpec
 from service.resources import Resources, open_resources
 from service.server import Server, bind
 from service.settings import Settings
@@ -116,9 +117,9 @@ class System:
     ) -> None:
         await self._stack.aclose()
 
-    async def _start(self, name: str, module: str, arguments: list[str], url: str) -> LocalProcess:
+    async def _start(self, name: str, module: str, arguments: list[str], url: str, **settings: str) -> LocalProcess:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("BREAKWATER_", "WAVESPEED_"))}
-        process = self._processes.start(name, module, arguments, {**clean, **self.environment})
+        process = self._processes.start(name, module, arguments, {**clean, **self.environment, **settings})
         await asyncio.to_thread(wait_for_url, url, process.check)
         return process
 
@@ -131,9 +132,25 @@ class System:
         """Start the gateway and wait for a probe."""
         return await self._start("gateway", "service", ["serve"], f"{self.gateway_url}/{probe}")
 
-    async def start_worker(self, probe: str = "readyz") -> LocalProcess:
+    async def start_another_gateway(self, port: int, probe: str = "readyz") -> LocalProcess:
+        """Start one more gateway beside the first."""
+        url = f"http://127.0.0.1:{port}/{probe}"
+        return await self._start(f"gateway-{port}", "service", ["serve"], url, BREAKWATER_PORT=str(port))
+
+    async def start_worker(self, probe: str = "readyz", **settings: str) -> LocalProcess:
         """Start a worker and wait for a probe."""
-        return await self._start("worker", "worker", [], f"http://127.0.0.1:{self.worker_port}/{probe}")
+        return await self._start("worker", "worker", [], f"http://127.0.0.1:{self.worker_port}/{probe}", **settings)
+
+    async def worker_metric(self, series: str) -> float:
+        """One series of the worker's metrics, by its name and labels as they are written; 0 when there is none."""
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            text = (await client.get(f"http://127.0.0.1:{self.worker_port}/metrics")).text
+        return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(series)), 0.0)
+
+    async def start_another_worker(self, port: int) -> LocalProcess:
+        """Start one more worker, with its metrics on `port`."""
+        url = f"http://127.0.0.1:{port}/livez"
+        return await self._start(f"worker-{port}", "worker", [], url, BREAKWATER_WORKER_METRICS_PORT=str(port))
 
     def kill(self, process: LocalProcess) -> None:
         """SIGKILL: no goodbye."""
@@ -153,10 +170,10 @@ class System:
         async with open_resources(Settings(**names)) as resources:  # type: ignore[arg-type] # as the environment would
             yield resources
 
-    async def create_tenant(self, tenant_id: str = "acme") -> str:
+    async def create_tenant(self, tenant_id: str = "acme", spec: TenantSpec | None = None) -> str:
         """Create a tenant and give it a key; the first one becomes `client`'s."""
         async with self.resources() as resources:
-            await resources.administer.create_tenant(tenant_id, tenant_id)
+            await resources.administer.create_tenant(tenant_id, spec)
             _, key = await resources.administer.create_key(tenant_id, "test")
         if not self.key:
             self.key = key

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from service.embedded_redis import embedded_server
 from tests.journeys.system import SECRET_KEY, System, free_port
 from tests.waiting import wait_until
 
@@ -44,26 +47,31 @@ def _refuses(port: int) -> bool:
 
 
 async def test_make_run_shows_the_main_job_twice_and_ends_cleanly(tmp_path: Path) -> None:
-    """Submission, poll, verified callback, key, curl line, addresses; Ctrl-C leaves nothing behind; then again."""
+    """Submission, poll, verified callback, key, curl line, addresses; Ctrl-C leaves nothing behind; then again.
+
+    On a Redis that is kept: the second run meets what the first one left there.
+    """
     port, metrics_port = free_port(), free_port()
-    for name in ("first", "second"):
-        shown = await _run_until_shown(tmp_path / name, port, metrics_port)
-        assert "status completed" in shown
-        assert "prediction.completed received, signature verified" in shown
-        assert "BREAKWATER_KEY=bw_" in shown
-        assert f"curl -s http://127.0.0.1:{port}/api/v3/openai/sora-2" in shown
-        assert f"http://127.0.0.1:{port}/docs" in shown
-        assert f"http://127.0.0.1:{metrics_port}/metrics" in shown
-        assert "Everything has ended." in shown
-        assert "Traceback" not in shown
-        assert _refuses(port)
-        assert _refuses(metrics_port)
+    with embedded_server(None, tmp_path / "redis") as redis_url:
+        kept = {"BREAKWATER_REDIS_URL": redis_url, "BREAKWATER_ENCRYPTION_KEY": "a" * 43 + "="}
+        for name in ("first", "second"):
+            shown = await _run_until_shown(tmp_path / name, port, metrics_port, **kept)
+            assert "status completed" in shown
+            assert "prediction.completed received, signature verified" in shown
+            assert "BREAKWATER_KEY=bw_" in shown
+            assert f"curl -s http://127.0.0.1:{port}/api/v3/openai/sora-2" in shown
+            assert f"http://127.0.0.1:{port}/docs" in shown
+            assert f"http://127.0.0.1:{metrics_port}/metrics" in shown
+            assert "Everything has ended." in shown
+            assert "Traceback" not in shown
+            assert _refuses(port)
+            assert _refuses(metrics_port)
 
 
-async def _run_until_shown(output: Path, port: int, metrics_port: int) -> str:
+async def _run_until_shown(output: Path, port: int, metrics_port: int, **environment: str) -> str:
     """Run until the main job was shown, press Ctrl-C, and return everything that was printed."""
     ports = {"BREAKWATER_PORT": str(port), "BREAKWATER_WORKER_METRICS_PORT": str(metrics_port)}
-    with _make_run(output, **ports) as process:
+    with _make_run(output, **ports, **environment) as process:
         await wait_until(lambda: "until Ctrl-C" in output.read_text(), timeout_s=45, what="the main job is shown")
         os.killpg(process.pid, signal.SIGINT)
         await asyncio.to_thread(process.wait, 40)
@@ -125,6 +133,29 @@ async def test_a_real_key_pays_when_told_to(tmp_path: Path) -> None:
             await asyncio.to_thread(process.wait, 40)
         seen = await elsewhere.seen_upstream()
     shown = output.read_text()
+    assert "(embedded, nothing is kept)" in shown
     assert "prediction.completed received, signature verified" in shown
     assert seen["paid_submissions"] == 1
     assert SECRET_KEY not in shown
+
+
+@pytest.mark.parametrize("end", ["SIGHUP", "SIGKILL", "SIGINT twice"])
+async def test_however_it_ends_nothing_is_left_behind(tmp_path: Path, end: str) -> None:
+    """A closed terminal, a kill, an impatient second Ctrl-C: no process goes on without it."""
+    port, metrics_port = free_port(), free_port()
+    output = tmp_path / "output"
+    ports = {"BREAKWATER_PORT": str(port), "BREAKWATER_WORKER_METRICS_PORT": str(metrics_port)}
+    with _make_run(output, **ports) as process:
+        await wait_until(lambda: "-> submit" in output.read_text(), timeout_s=45, what="everything is up")
+        if end == "SIGINT twice":
+            os.killpg(process.pid, signal.SIGINT)
+            await wait_until(
+                lambda: _refuses(port) or process.poll() is not None, timeout_s=40, what="it begins to end"
+            )
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)
+        else:
+            os.killpg(process.pid, signal.Signals[end])
+        await asyncio.to_thread(process.wait, 40)
+        await wait_until(lambda: _refuses(port) and _refuses(metrics_port), timeout_s=40, what="nothing listens")
+    assert "Traceback" not in output.read_text()

@@ -2,10 +2,15 @@
 
 import asyncio
 from pathlib import Path
+from typing import Final
 
 from service.embedded_redis import embedded_server
+from tests.fault_proxy import FaultProxy
 from tests.journeys.system import Receiver, System, free_port
 from tests.waiting import wait_until
+
+_ANSWERED: Final = 'breakwater_upstream_calls_total{operation="result",outcome="ok"}'
+"""The series that counts looks WaveSpeed has answered."""
 
 
 async def _endpoint(system: System, receiver: Receiver) -> None:
@@ -57,14 +62,16 @@ async def test_a_receiver_that_was_down_is_told_later(system: System) -> None:
     assert len(set(_ends_of(receiver, data["id"]))) == 1
 
 
-async def test_a_killed_worker_s_prediction_is_settled_by_the_next(system: System, receiver: Receiver) -> None:
-    """SIGKILL between the look and the settle loses nothing: the lease ends and another worker settles, once."""
+async def test_a_killed_worker_s_prediction_is_settled_by_the_next(
+    system: System, receiver: Receiver, redis_proxy: FaultProxy
+) -> None:
+    """SIGKILL between the look's answer and the settle loses nothing: the lease ends, another worker settles, once."""
     await asyncio.gather(system.start_simulator(), system.start_gateway())
     await system.create_tenant()
     await _endpoint(system, receiver)
-    worker = await system.start_worker()
+    worker = await system.start_worker(BREAKWATER_REDIS_URL=redis_proxy.url)
     await system.upstream.post(
-        "/_control/faults", json={"operation": "result", "fault": "delay", "seconds": 8, "times": 1}
+        "/_control/faults", json={"operation": "result", "fault": "delay", "seconds": 1, "times": 1}
     )
     data = await system.submit("a harbour")
 
@@ -72,12 +79,15 @@ async def test_a_killed_worker_s_prediction_is_settled_by_the_next(system: Syste
         return bool((await system.seen_upstream())["requests"].get("result"))
 
     await wait_until(looked, what="the worker looks")
+    redis_proxy.blackhole()  # the worker will hear that the video is there, and can write nothing down
+    await wait_until(lambda: system.worker_metric(_ANSWERED), what="the look is answered")
     system.kill(worker)
     assert (await system.result(data["id"]))["status"] in ("created", "processing")
     await system.start_worker()
     assert (await system.ended(data["id"], timeout_s=35))["status"] == "completed"
     await wait_until(lambda: _ends_of(receiver, data["id"]), what="the callback arrives")
     assert len(set(_ends_of(receiver, data["id"]))) == 1
+    assert (await system.seen_upstream())["paid_submissions"] == 1
 
 
 async def test_a_restarted_gateway_knows_everything(system: System) -> None:
@@ -161,3 +171,12 @@ def _some_key() -> str:
     from service.domain.api_keys import mint_api_key
 
     return mint_api_key()
+
+
+async def test_another_encryption_key_ends_the_start_as_a_failure(system: System) -> None:
+    """A gateway or worker whose key is not the store's ends by itself, with a status that says so and a reason."""
+    await asyncio.gather(system.start_simulator(), system.start_gateway())
+    system.environment |= {"BREAKWATER_ENCRYPTION_KEY": "b" * 43 + "="}
+    for process in (await system.start_another_gateway(free_port(), "livez"), await system.start_worker("livez")):
+        assert await asyncio.to_thread(process.process.wait, 30) == 1
+        assert "BREAKWATER_ENCRYPTION_KEY" in process.log_file.read_text().splitlines()[-1]
