@@ -22,8 +22,11 @@ class BadSetting(BreakwaterError):
     """The configuration cannot be used; the text is one line that names the variable."""
 
 
-_BASE_URL = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?/*")
-_REDIS_URL = re.compile(r"rediss?://(?:[^/@\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?(?:/\d{0,4})?")
+_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|(?=.{1,253}(?:[:/]|$))[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?)"
+"""An address in brackets, or a name of labels that DNS can carry (RFC 1035); underscores as container networks use."""
+
+_BASE_URL = re.compile(rf"https?://{_HOST}(?::(\d{{1,5}}))?/*")
+_REDIS_URL = re.compile(rf"rediss?://(?:[^/@\s]*@)?{_HOST}(?::(\d{{1,5}}))?(?:/\d{{0,4}})?")
 _ENCRYPTION_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _API_KEY = re.compile(r"[\x21-\x7e]{1,512}")
 
@@ -47,12 +50,25 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
-def _api_key(value: SecretStr) -> SecretStr:
-    """Accept a key that HTTP can carry; the newline of a careless `echo` is dropped."""
-    key = value.get_secret_value().strip()
+def clean_api_key(text: str) -> str:
+    """A key that HTTP can carry; the newline of a careless `echo` is dropped. Raises `ValueError`."""
+    key = text.strip()
     if not _API_KEY.fullmatch(key):
         raise ValueError("must be printable ASCII without blanks")
-    return SecretStr(key)
+    return key
+
+
+def _api_key(value: SecretStr) -> SecretStr:
+    """Accept a key that HTTP can carry."""
+    return SecretStr(clean_api_key(value.get_secret_value()))
+
+
+def _admin_token(value: SecretStr) -> SecretStr:
+    """Accept a token that HTTP can carry and nobody guesses."""
+    token = _api_key(value)
+    if len(token.get_secret_value()) < 16:
+        raise ValueError("must be at least 16 characters")
+    return token
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -87,6 +103,12 @@ class Settings(BaseSettings):
         description="32 bytes in urlsafe base64; encrypts webhook secrets at rest. Several, comma-separated, to"
         " rotate: the first encrypts, all decrypt. Required by `serve` and `worker`.",
     )
+    admin_token: Annotated[SecretStr, AfterValidator(_admin_token)] | None = Field(
+        None, description="The operators' bearer token for `/admin/v1`, at least 16 characters. Unset: no admin face."
+    )
+    tenants_file: Path | None = Field(
+        None, description="A TOML file of tenants that `serve` applies when it starts; see docs/tenants.md."
+    )
     worker_metrics_port: Port = Field(9091, description="Port on which the worker serves `/metrics` and `/livez`.")
     models_file: Path | None = Field(
         None, description="A TOML file of models, added to the built-in catalogue (same ids replace)."
@@ -103,7 +125,7 @@ class Settings(BaseSettings):
         1.0, gt=0, le=100, description="Multiplies every poll delay and the deadline; for tests, demos and drills."
     )
     retry_scale: float = Field(
-        1.0, gt=0, le=100, description="Multiplies every webhook retry delay and floor; for tests and drills."
+        1.0, gt=0, le=10, description="Multiplies every webhook retry delay and floor; for tests and drills."
     )
     poll_concurrency: int = Field(256, ge=1, le=4096, description="Looks at WaveSpeed in flight in one worker.")
     deliver_concurrency: int = Field(64, ge=1, le=4096, description="Webhook attempts in flight in one worker.")

@@ -139,7 +139,7 @@ class Deliver:
             self.metrics.leases_lost.labels("deliver").inc()
         elif state == "pending":
             self.schedule.wake("deliver", delay_s or 0.0)
-        if state == "delivered":  # which counts even from a lost lease
+        if state == "delivered" and delivery.event != "prediction.processing":  # counts even from a lost lease
             self.metrics.notify_lag.observe(max(0.0, now_s - delivery.created_at_ms / 1000))
         if state == "delivered" or (ours and state == "dead"):
             self.metrics.deliveries_ended.labels(state).inc()

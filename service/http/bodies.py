@@ -1,6 +1,8 @@
 """Request bodies: read within the limit, parsed once, with errors that name the place."""
 
-from typing import Any, TypeVar
+import re
+from math import isinf
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
@@ -8,6 +10,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from service.domain.errors import FieldError, InvalidInput
 from service.http.problems import PayloadTooLarge
+
+_MAYBE_HUGE: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{309}")
+"""What a number beyond a double's range looks like; a text may hold the same, so the parsed body decides."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -37,7 +42,20 @@ async def read_json_object(request: Request, limit: int) -> dict[str, Any]:
         raise InvalidInput([FieldError("", f"the body is not valid JSON: {error}")]) from None
     if not isinstance(parsed, dict):
         raise InvalidInput([FieldError("", "the body must be a JSON object")])
+    if _MAYBE_HUGE.search(body) and (where := _infinite(parsed)) is not None:
+        raise InvalidInput([FieldError(where, "is a number too large to be passed on")])
     return parsed
+
+
+def _infinite(value: Any, path: str = "") -> str | None:
+    """The path of the first number that JSON could write and a double cannot hold, or None."""
+    if isinstance(value, float):
+        return path if isinf(value) else None
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, child in children:
+        if (found := _infinite(child, f"{path}.{name}" if path else str(name))) is not None:
+            return found
+    return None
 
 
 async def read_model(request: Request, model: type[Model], limit: int) -> Model:

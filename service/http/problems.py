@@ -20,8 +20,12 @@ from service.domain.errors import (
     BreakwaterError,
     CallbackDenied,
     CapacityReached,
+    Conflict,
     FieldError,
+    IdempotencyConflict,
+    IdempotencyMismatch,
     InvalidInput,
+    ModelDenied,
     NeverSent,
     NotFound,
     OutcomeUnknown,
@@ -30,10 +34,13 @@ from service.domain.errors import (
     TenantSuspended,
     TooMany,
     Unauthenticated,
+    UpstreamError,
     UpstreamRefused,
 )
+from service.domain.limits import QuotaExceeded
 from service.domain.predictions import json_bytes
 from service.http.access_log import request_id
+from service.http.quota_headers import quota_headers
 
 log = structlog.get_logger()
 
@@ -49,6 +56,8 @@ class Problem:
     retry_after_s: int | None = None
     errors: tuple[FieldError, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    type: str = "about:blank"
+    violated_policies: tuple[str, ...] = ()
 
 
 class PayloadTooLarge(BreakwaterError):
@@ -60,11 +69,15 @@ _TABLE: Final[tuple[tuple[type[BreakwaterError], int, str, int | None], ...]] = 
     (InvalidInput, 400, "invalid_input", None),
     (Unauthenticated, 401, "unauthenticated", None),
     (TenantSuspended, 403, "tenant_suspended", None),
+    (ModelDenied, 403, "model_denied", None),
     (NotFound, 404, "not_found", None),
     (AlreadyExists, 409, "already_exists", None),
+    (Conflict, 409, "conflict", None),
+    (IdempotencyConflict, 409, "idempotency_conflict", 1),
     (PayloadTooLarge, 413, "payload_too_large", None),
     (CallbackDenied, 422, "callback_denied", None),
     (TooMany, 422, "too_many", None),
+    (IdempotencyMismatch, 422, "idempotency_mismatch", None),
     (Overloaded, 503, "overloaded", 2),
     (StoreUnavailable, 503, "store_unavailable", 2),
     (AccountFault, 503, "upstream_account", 60),
@@ -74,6 +87,9 @@ _TABLE: Final[tuple[tuple[type[BreakwaterError], int, str, int | None], ...]] = 
 )
 
 
+QUOTA_EXCEEDED: Final = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+"""The problem type of draft-ietf-httpapi-ratelimit-headers, whose member `violated-policies` names the limits."""
+
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -81,6 +97,8 @@ def problem_of(error: BreakwaterError) -> Problem:
     """Translate a domain error."""
     if isinstance(error, UpstreamRefused) and not isinstance(error, AccountFault | CapacityReached):
         return Problem(error.status, "upstream_refused", error.message)
+    if isinstance(error, QuotaExceeded):
+        return _quota_problem(error)
     for kind, status, code, retry_after_s in _TABLE:
         if isinstance(error, kind):
             return Problem(
@@ -93,6 +111,20 @@ def problem_of(error: BreakwaterError) -> Problem:
                 headers={"www-authenticate": "Bearer"} if status == 401 else {},
             )
     return Problem(500, "internal_error", "the gateway failed; the request id finds the reason in its log")
+
+
+def _quota_problem(error: QuotaExceeded) -> Problem:
+    """Limits that refuse, as the RateLimit draft describes them: 402 where money is missing, 429 for all else."""
+    return Problem(
+        402 if error.over_budget else 429,
+        "budget_exceeded" if error.over_budget else "quota_exceeded",
+        str(error),
+        retryable=True,
+        retry_after_s=error.retry_after_s,
+        headers=quota_headers(error.states),
+        type=QUOTA_EXCEEDED,
+        violated_policies=tuple(state.name for state in error.refusing),
+    )
 
 
 def _wished(error: BreakwaterError) -> int | None:
@@ -118,7 +150,7 @@ def render(request: Request, problem: Problem) -> Response:
         body: dict[str, Any] = {"code": status, "message": problem.detail}
         return Response(json_bytes(body), status, headers, "application/json")
     body = {
-        "type": "about:blank",
+        "type": problem.type,
         "title": _PHRASES.get(problem.status, "Refused"),
         "status": problem.status,
         "detail": problem.detail,
@@ -128,6 +160,8 @@ def render(request: Request, problem: Problem) -> Response:
         "retryable": problem.retryable,
         "errors": [{"field": e.field, "message": e.message} for e in problem.errors],
     }
+    if problem.violated_policies:
+        body["violated-policies"] = list(problem.violated_policies)
     return Response(json_bytes(body), problem.status, headers, "application/problem+json")
 
 
@@ -136,7 +170,9 @@ async def on_domain_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, BreakwaterError)  # noqa: S101 registered for nothing else
     problem = problem_of(error)
     if problem.status >= 500:
-        log.warning("request refused", code=problem.code, reason=str(error), request_id=request_id(request.scope))
+        # An upstream's words may quote the prompt, so they are not for the log.
+        reason = type(error).__name__ if isinstance(error, UpstreamError) else str(error)
+        log.warning("request refused", code=problem.code, reason=reason, request_id=request_id(request.scope))
     return render(request, problem)
 
 

@@ -15,6 +15,7 @@ from typing import Final, Literal, TypeVar
 
 import aiohttp
 import httpx2
+import structlog
 from httpx_aiohttp.httpx2.transport import AiohttpTransport
 from prometheus_client import Counter, Histogram
 from pydantic import SecretStr
@@ -31,6 +32,7 @@ from service.domain.errors import (
 from service.domain.predictions import Observation
 from service.domain.retry_after import parse_retry_after
 from service.metrics import Metrics
+from service.settings import clean_api_key
 from service.upstream.payloads import Started, result_answer, submit_answer
 
 CONNECT_S: Final = 5.0
@@ -45,8 +47,13 @@ READ_S: Final = 10.0
 MAX_ANSWER_BYTES: Final = 1_048_576
 """Longest answer read; a larger one is no verdict."""
 
+MIN_KEY_LENGTH: Final = 8
+"""A shorter text is no key, and would be found in innocent words."""
+
 _KEEP_ALIVE_S: Final = 4.0
 _CONNECTIONS: Final = 512
+
+log = structlog.get_logger()
 
 Operation = Literal["submit", "result"]
 Answer = TypeVar("Answer")
@@ -64,16 +71,23 @@ class UpstreamKey:
         return "UpstreamKey(**********)"
 
     def authorization(self) -> str:
-        """The value of the Authorization header. A file that cannot be read keeps the last key it held."""
+        """The value of the Authorization header. A file that cannot be read, or holds no key, keeps the last one."""
         if self._file is not None:
             try:
                 stat = os.stat(self._file)
                 stamp = (stat.st_mtime_ns, stat.st_ino)
                 if stamp != self._stamp:
-                    self._key, self._stamp = self._file.read_text().strip(), stamp
+                    self._stamp = stamp
+                    self._key = clean_api_key(self._file.read_text("utf-8"))
             except OSError:
                 pass  # a mounted secret is briefly absent while it is being replaced
+            except ValueError:
+                log.error("the upstream key file holds no key; the last one is used", file=str(self._file))
         return f"Bearer {self._key}"
+
+    def taken_out_of(self, body: bytes) -> bytes:
+        """An upstream's answer without our key, should it quote it: answers are stored, shown and sent on."""
+        return body.replace(self._key.encode(), b"**********") if len(self._key) >= MIN_KEY_LENGTH else body
 
 
 class WaveSpeed:
@@ -157,7 +171,7 @@ class WaveSpeed:
         # Looked for among the raw fields: a look-up by name first guesses the encoding of all of them.
         wished = next((value for name, value in response.headers.raw if name.lower() == b"retry-after"), b"")
         retry_after_s = parse_retry_after(wished.decode("latin-1"), time.time()) if wished else None
-        return response.status_code, bytes(body), retry_after_s
+        return response.status_code, self._key.taken_out_of(bytes(body)), retry_after_s
 
     def _count(self, operation: Operation, started: float, error: BaseException | None) -> None:
         """Count a call by what came of it, and how long it took."""

@@ -86,6 +86,8 @@ class TestReading:
             "port": "9000",
             "public_url": "https://video.acme.test",
             "encryption_key": KEY,
+            "admin_token": "an-operators-token",
+            "tenants_file": str(tmp_path / "tenants.toml"),
             "worker_metrics_port": "9001",
             "models_file": str(tmp_path / "models.toml"),
             "callback_allow": "10.0.0.0/8,hooks.acme.test",
