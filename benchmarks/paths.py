@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from benchmarks.processes import SETTINGS, Bench, Measured, cpu_s, drive
 from service.cli.local_system import wait_for_url
 from service.domain.predictions import Prediction, State, confirmed, initial_answer
+from service.domain.tenant_spec import LimitsSpec, TenantSpec
 from service.resources import Resources, open_resources
 from service.settings import Settings
 
@@ -27,6 +28,15 @@ poll = { usual_s = 0.001, step_s = 0.001, max_step_s = 0.001, deadline_s = 86400
 inputs = { type = "object" }
 """
 """A catalogue in which every prediction is due again at once: the worker is never idle, and its rate is its own."""
+
+EVERY_LIMIT: Final = LimitsSpec(
+    rate_per_minute=1_000_000,
+    concurrency=1_000_000_000,
+    daily=1_000_000_000,
+    monthly=1_000_000_000,
+    budget_usd="1000000000",
+)
+"""A tenant with every limit set, none of which is ever reached."""
 
 INPUT: Final = b'{"prompt":"a lighthouse in a storm, waves breaking on the rocks","aspect_ratio":"16:9"}'
 
@@ -72,16 +82,16 @@ def _resources_settings(redis_url: str) -> Settings:
     )
 
 
-async def _tenant(redis_url: str) -> str:
-    """Create the tenant and return its key."""
+async def _tenant(redis_url: str, tenant_id: str = "bench", limits: LimitsSpec | None = None) -> str:
+    """Create a tenant and return its key."""
     async with open_resources(_resources_settings(redis_url)) as resources:
-        await resources.administer.create_tenant("bench", "Bench")
-        _, key = await resources.administer.create_key("bench", "bench")
+        await resources.administer.create_tenant(tenant_id, TenantSpec(limits=limits or LimitsSpec()))
+        _, key = await resources.administer.create_key(tenant_id, "bench")
     return key
 
 
 def submit_and_read(bench: Bench, redis_url: str) -> list[MeasuredPath]:
-    """Submissions against a bare proxy, result reads against a bare route."""
+    """Submissions with every limit against none, and against a bare proxy; result reads against a bare route."""
     stub_port, port, proxy_port, bare_port = bench.port(), bench.port(), bench.port(), bench.port()
     bench.start("benchmarks.stub", str(stub_port), measured=False)
     ours = bench.start("service", "serve", measured=True, settings=_settings(redis_url, stub_port, port, bench.port()))
@@ -98,7 +108,18 @@ def submit_and_read(bench: Bench, redis_url: str) -> list[MeasuredPath]:
     )
     result_path = f"/api/v3/predictions/{answer.json()['data']['id']}/result"
     submit, read = _request("POST", "/api/v3/openai/sora-2", key, INPUT), _request("GET", result_path, key)
+    limited = _request("POST", "/api/v3/openai/sora-2", asyncio.run(_tenant(redis_url, "limited", EVERY_LIMIT)), INPUT)
     return [
+        MeasuredPath(
+            "limits",
+            "submissions",
+            "breakwater, no limits",
+            0.75,
+            {
+                "breakwater": lambda seconds: drive(ours, port, limited, seconds),
+                "breakwater, no limits": lambda seconds: drive(ours, port, submit, seconds),
+            },
+        ),
         MeasuredPath(
             "submit",
             "submissions",
@@ -138,7 +159,7 @@ async def _running_predictions(resources: Resources) -> None:
             input=INPUT,
             answer=initial_answer(prediction_id, "openai/sora-2", int(time.time() * 1000)),
         )
-        await resources.predictions.admit(intent, 60.0)
+        intent = (await resources.ledger.admit(intent, 60.0, 3600.0)).prediction
         change = confirmed(intent, f"up-{number}", int(time.time() * 1000))
         assert change is not None
         await resources.predictions.move(intent, change, next_look_s=0.0)
@@ -150,7 +171,7 @@ async def _running_predictions(resources: Resources) -> None:
 async def _prepare_polls(redis_url: str) -> None:
     """A tenant and its running predictions."""
     async with open_resources(_resources_settings(redis_url)) as resources:
-        await resources.administer.create_tenant("bench", "Bench")
+        await resources.administer.create_tenant("bench")
         await _running_predictions(resources)
 
 

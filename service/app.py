@@ -1,25 +1,36 @@
 """The gateway: routes, middleware order, error handlers, lifespan."""
 
-import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
+import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from service.domain.errors import BreakwaterError
+from service.domain.errors import BreakwaterError, StoreUnavailable
+from service.domain.tenants_file import WrittenTenant
 from service.http.access_log import AccessLog
-from service.http.authentication import authenticated
+from service.http.admin.reports import ReportHandlers
+from service.http.admin.tenants import TenantHandlers
+from service.http.authentication import Endpoint, authenticated, operators_only
 from service.http.native.endpoints import EndpointHandlers
+from service.http.native.predictions import PredictionHandlers
+from service.http.native.quota import QuotaHandler
 from service.http.openapi import docs_page, openapi_document
 from service.http.problems import on_crash, on_domain_error, on_http_exception
-from service.http.wavespeed.account import WebhookSecretHandler
+from service.http.wavespeed.account import BalanceHandler, WebhookSecretHandler
 from service.http.wavespeed.results import ResultHandler
 from service.http.wavespeed.submit import SubmitHandler
 from service.probes import Probes
 from service.resources import Resources, watch_redis
+from service.usecases.authenticate import AuthenticateOperator
+
+log = structlog.get_logger()
 
 
 def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
@@ -27,31 +38,94 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
     settings = resources.settings
     submit = SubmitHandler(resources.submit, settings.base_url, settings.max_body_bytes)
     result = authenticated(resources.authenticate, ResultHandler(resources.predictions, settings.base_url))
+    secret = WebhookSecretHandler(resources.tenants)
+    balance = BalanceHandler(resources.ledger, resources.tenants, resources.clock)
+    predictions = PredictionHandlers(
+        resources.submit, resources.predictions, settings.base_url, settings.max_body_bytes
+    )
     endpoints = EndpointHandlers(resources.register_endpoint, resources.endpoints, settings.max_body_bytes)
+    quota = QuotaHandler(resources.ledger, resources.tenants, resources.clock)
+    for_tenants = partial(authenticated, resources.authenticate)
     return [
         # Tried in this order: the reads clients poll with come first, and the model route swallows any path.
         Route("/api/v3/predictions/{id}/result", result),
         Route("/api/v3/predictions/{id}", result),
-        Route("/api/v3/webhook/secret", authenticated(resources.authenticate, WebhookSecretHandler(resources.tenants))),
-        Route("/api/v3/{model:path}", authenticated(resources.authenticate, submit), methods=["POST"]),
-        Route("/v1/endpoints", authenticated(resources.authenticate, endpoints.create), methods=["POST"]),
-        Route("/v1/endpoints", authenticated(resources.authenticate, endpoints.list), methods=["GET"]),
+        Route("/api/v3/webhook/secret", for_tenants(secret)),
+        Route("/api/v3/balance", for_tenants(balance)),
+        Route("/api/v3/{model:path}", for_tenants(submit), methods=["POST"]),
+        Route("/v1/predictions", for_tenants(predictions.create), methods=["POST"]),
+        Route("/v1/predictions/{id}", for_tenants(predictions.get)),
+        Route("/v1/quota", for_tenants(quota)),
+        _resource("/v1/endpoints", GET=for_tenants(endpoints.list), POST=for_tenants(endpoints.create)),
+        *(admin_routes(resources, settings.admin_token.get_secret_value()) if settings.admin_token else ()),
         *Probes(resources.metrics, ready).routes(),
-        Route("/openapi.json", openapi_document(resources.catalogue)),
-        Route("/docs", docs_page(resources.catalogue)),
+        Route("/openapi.json", openapi_document(resources.catalogue, admin=bool(settings.admin_token))),
+        Route("/docs", docs_page(resources.catalogue, admin=bool(settings.admin_token))),
     ]
 
 
-def create_app(resources: Resources, draining: Callable[[], bool] = lambda: False) -> Starlette:
-    """Build the application over open resources. `draining` turns readiness red before the server stops."""
+def admin_routes(resources: Resources, token: str) -> list[BaseRoute]:
+    """The operators' face; there is none without a token."""
+    limit = resources.settings.max_body_bytes
+    tenants = TenantHandlers(resources.administer.by("admin api"), limit)
+    reports = ReportHandlers(resources.report_usage, resources.audit)
+    for_operators = partial(operators_only, AuthenticateOperator(token))
+    one = "/admin/v1/tenants/{tenant}"
+    return [
+        _resource("/admin/v1/tenants", GET=for_operators(tenants.list)),
+        _resource(
+            one,
+            GET=for_operators(tenants.get),
+            PUT=for_operators(tenants.put),
+            DELETE=for_operators(tenants.delete),
+        ),
+        _resource(f"{one}/suspend", POST=for_operators(tenants.suspend)),
+        _resource(f"{one}/resume", POST=for_operators(tenants.resume)),
+        _resource(f"{one}/keys", GET=for_operators(tenants.list_keys), POST=for_operators(tenants.create_key)),
+        _resource(f"{one}/keys/{{key}}", DELETE=for_operators(tenants.revoke_key)),
+        _resource("/admin/v1/usage", GET=for_operators(reports.usage)),
+        _resource("/admin/v1/audit", GET=for_operators(reports.audit)),
+    ]
+
+
+def _resource(path: str, **handlers: Endpoint) -> Route:
+    """One path with a handler for each method: a 405 then names all of them. HEAD is answered as GET."""
+
+    async def dispatch(request: Request) -> Response:
+        return await handlers["GET" if request.method == "HEAD" else request.method](request)
+
+    return Route(path, dispatch, methods=list(handlers))
+
+
+def create_app(
+    resources: Resources,
+    draining: Callable[[], bool] = lambda: False,
+    drain_left_s: Callable[[], float] | None = None,
+    tenants: Sequence[WrittenTenant] = (),
+) -> Starlette:
+    """Build the application over open resources. `draining` turns readiness red before the server stops.
+
+    `drain_left_s` is how long its end may wait for submissions still being answered upstream (the setting, if None).
+    `tenants` are applied as soon as Redis answers, before the first request is let in.
+    """
+
+    async def apply_tenants() -> None:
+        try:
+            changes = await resources.apply_tenants(tenants)
+        except StoreUnavailable:
+            raise  # tried again a second later
+        except BreakwaterError as refused:  # what could not be known before: a key in use elsewhere, a full list
+            log.error("tenants file not applied in full", reason=str(refused))
+            return
+        log.info("tenants file applied", changed=sum(change.kind in ("create", "update") for change in changes))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with watch_redis(resources.redis_state):
+        async with watch_redis(resources.redis_state, apply_tenants if tenants else None):
             yield
-            still_going = await resources.submit.drain(resources.settings.drain_s)
+            still_going = await resources.submit.drain(drain_left_s() if drain_left_s else resources.settings.drain_s)
             if still_going:
-                logging.getLogger(__name__).warning("%d submissions were still unanswered", still_going)
+                log.warning("submissions were still unanswered", submissions=still_going)
 
     app = Starlette(
         routes=routes(resources, lambda: resources.redis_state.ready and not draining()),

@@ -3,7 +3,7 @@
 import structlog
 
 from service.app import create_app
-from service.resources import open_resources
+from service.resources import open_resources, read_tenants
 from service.server import Server, bind, stop_event
 from service.settings import Settings
 
@@ -12,11 +12,15 @@ log = structlog.get_logger()
 
 async def run_gateway(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain within the configured bound. Raises `PortBusy`."""
-    listening = bind(settings.host, settings.port)
+    tenants = read_tenants(settings)
+    listening = bind(settings.host, settings.port, "BREAKWATER_HOST, BREAKWATER_PORT")
     async with open_resources(settings) as resources:
-        server = Server(create_app(resources, draining=lambda: server.should_exit), settings.drain_s)
+        server = Server(
+            create_app(resources, lambda: server.should_exit, lambda: server.drain_left_s, tenants), settings.drain_s
+        )
         with stop_event(on_set=server.stop):
             log.info("gateway listening", host=settings.host, port=settings.port)
             await server.serve(sockets=[listening])
             log.info("gateway drained")
+        resources.redis_state.require_right_key()
     log.info("gateway stopped")

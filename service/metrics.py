@@ -51,6 +51,30 @@ class Metrics:
             ("tenant", "model", "outcome"),
             registry=registry,
         )
+        self.quota_decisions = Counter(
+            "breakwater_quota_decisions",
+            "What limits said to submissions: ok, near (80 % or more is used), refused, shadow (would have refused).",
+            ("tenant", "limit", "decision"),
+            registry=registry,
+        )
+        self.quota_used = Gauge(
+            "breakwater_quota_used_ratio",
+            "Share of a limit that is used up, as of the last reconciliation.",
+            ("tenant", "limit"),
+            registry=registry,
+        )
+        self.budget = Gauge(
+            "breakwater_budget_dollars",
+            "Money of the current month, as of the last reconciliation: held, settled, limit.",
+            ("tenant", "kind"),
+            registry=registry,
+        )
+        self.ledger_drift = Counter(
+            "breakwater_ledger_drift",
+            "Ledger entries and slots that did not fit their predictions, and were mended.",
+            ("kind",),
+            registry=registry,
+        )
         self.predictions_ended = Counter(
             "breakwater_predictions_ended",
             "Predictions that reached an end.",

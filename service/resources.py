@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,23 +17,31 @@ from pydantic_core import from_json, to_json
 
 from service.domain.callback_address import CallbackPolicy
 from service.domain.catalogue import BadCatalogue, Catalogue, read_catalogue
+from service.domain.tenants_file import BadTenantsFile, WrittenTenant, check_callbacks, read_tenants_file
 from service.metrics import Metrics
 from service.settings import PREFIX, BadSetting, Settings
 from service.stores import keys
+from service.stores.api_key_store import ApiKeyStore
+from service.stores.audit_log import AuditLog
+from service.stores.books import Books
 from service.stores.commands import Commands, connect
 from service.stores.delivery_log import DeliveryLog
 from service.stores.encryption import Encryption
 from service.stores.endpoint_store import EndpointStore
 from service.stores.prediction_store import PredictionStore
+from service.stores.quota_ledger import QuotaLedger
 from service.stores.redis_state import RedisState
 from service.stores.scripts import Scripts
 from service.stores.tenant_store import TenantStore
 from service.stores.work_schedule import WorkSchedule
 from service.upstream.client import UpstreamKey, WaveSpeed, connect_upstream
 from service.usecases.administer import Administer
+from service.usecases.apply_tenants import ApplyTenants
 from service.usecases.authenticate import Authenticate
 from service.usecases.look import Look
+from service.usecases.reconcile import Reconcile
 from service.usecases.register_endpoint import RegisterEndpoint
+from service.usecases.report_usage import ReportUsage
 from service.usecases.submit import Submit
 from service.usecases.transition import Transition
 
@@ -53,12 +61,18 @@ class Resources:
     arq: ArqRedis
     schedule: WorkSchedule
     predictions: PredictionStore
+    ledger: QuotaLedger
     tenants: TenantStore
+    keys: ApiKeyStore
+    audit: AuditLog
     endpoints: EndpointStore
     deliveries: DeliveryLog
     upstream: WaveSpeed
     authenticate: Authenticate
     administer: Administer
+    apply_tenants: ApplyTenants
+    report_usage: ReportUsage
+    reconcile: Reconcile
     register_endpoint: RegisterEndpoint
     submit: Submit
     look: Look
@@ -71,6 +85,18 @@ def read_models(settings: Settings) -> Catalogue:
         return read_catalogue(extra, poll_scale=settings.poll_scale)
     except (OSError, UnicodeDecodeError, BadCatalogue) as error:
         raise BadSetting(f"{PREFIX}MODELS_FILE: {error}") from None
+
+
+def read_tenants(settings: Settings) -> list[WrittenTenant]:
+    """The tenants of the settings' file. Raises `BadSetting` when it cannot be read or used."""
+    if settings.tenants_file is None:
+        return []
+    try:
+        written = read_tenants_file(settings.tenants_file.read_text("utf-8"))
+        check_callbacks(written, CallbackPolicy.parse(settings.callback_allow))
+    except (OSError, UnicodeDecodeError, BadTenantsFile) as error:
+        raise BadSetting(f"{PREFIX}TENANTS_FILE: {error}") from None
+    return written
 
 
 def connect_arq(settings: Settings) -> ArqRedis:
@@ -89,7 +115,7 @@ async def _own_addresses(settings: Settings) -> frozenset[tuple[str, int]]:
     host, port = redis.hostname or "localhost", redis.port or 6379
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError:  # not to be resolved yet: its name is denied all the same
+    except (OSError, UnicodeError):  # not to be resolved, or not yet: its name is denied all the same
         found = []
     return frozenset({(host, port), *((str(address[4][0]), port) for address in found)})
 
@@ -123,7 +149,11 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             )
         )
         predictions = PredictionStore(commands, scripts)
+        ledger = QuotaLedger(commands, scripts)
         tenants = TenantStore(commands, scripts, encryption)
+        api_keys = ApiKeyStore(commands, scripts)
+        audit = AuditLog(commands)
+        administer = Administer(tenants, api_keys, audit, callbacks, clock)
         endpoints = EndpointStore(commands, scripts)
         redis_state = RedisState(commands, encryption, _stop_process)
         transition = Transition(predictions, schedule, metrics, settings.base_url, clock)
@@ -139,24 +169,38 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             arq=arq,
             schedule=schedule,
             predictions=predictions,
+            ledger=ledger,
             tenants=tenants,
+            keys=api_keys,
+            audit=audit,
             endpoints=endpoints,
             deliveries=DeliveryLog(commands, scripts),
             upstream=upstream,
-            authenticate=Authenticate(tenants, metrics, time.monotonic),
-            administer=Administer(tenants, callbacks, clock),
+            authenticate=Authenticate(api_keys, metrics, time.monotonic),
+            administer=administer,
+            apply_tenants=ApplyTenants(administer.by("tenants file")),
+            report_usage=ReportUsage(tenants, ledger, clock),
+            reconcile=Reconcile(tenants, ledger, Books(commands, scripts), metrics, clock),
             register_endpoint=RegisterEndpoint(endpoints, encryption, callbacks, clock),
             submit=Submit(
-                predictions, transition, upstream, catalogue, callbacks, metrics, redis_state.require_room, clock
+                ledger,
+                predictions,
+                transition,
+                upstream,
+                catalogue,
+                callbacks,
+                metrics,
+                redis_state.require_room,
+                clock,
             ),
             look=Look(predictions, transition, schedule, upstream, catalogue, metrics, clock),
         )
 
 
 @asynccontextmanager
-async def watch_redis(state: RedisState) -> AsyncIterator[None]:
-    """Look at Redis in the background for as long as the block runs."""
-    task = asyncio.create_task(state.watch())
+async def watch_redis(state: RedisState, first: Callable[[], Awaitable[object]] | None = None) -> AsyncIterator[None]:
+    """Look at Redis in the background for as long as the block runs; `first` is done before it counts as ready."""
+    task = asyncio.create_task(state.watch(first))
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ from service.stores.work_schedule import WAKE
 from service.upstream.client import READ_S
 from worker.deliver_due import Deliver
 from worker.metrics_port import metrics_port
+from worker.reconcile import measure, reconcile
 from worker.supervisor import supervise
 from worker.sweep import sweep
 from worker.webhook_sender import TOTAL_S, WebhookSender
@@ -35,6 +36,9 @@ POLL_DELAY_S: Final = 0.05
 
 SWEEP_SECONDS: Final = frozenset(range(0, 60, 10))
 """When in a minute the sweep runs: lost work waits for 10 s at most."""
+
+RECONCILE_MINUTES: Final = frozenset(range(0, 60, 5))
+"""When in an hour the books are checked."""
 
 Pools = dict[DueSet, WorkPool]
 
@@ -103,7 +107,18 @@ def cron_worker(resources: Resources) -> Worker:
     async def run_sweep(ctx: dict[Any, Any]) -> None:
         await sweep(resources.schedule, resources.metrics)
 
-    jobs = [cron(run_sweep, name="sweep", second=set(SWEEP_SECONDS), run_at_startup=True, keep_result=0)]
+    async def run_reconcile(ctx: dict[Any, Any]) -> None:
+        await reconcile(resources.reconcile)
+
+    async def run_measure(ctx: dict[Any, Any]) -> None:
+        await measure(resources.reconcile)
+
+    jobs = [
+        # Every worker sweeps and measures for itself: a gauge that only one of them sets goes stale in the others.
+        cron(run_sweep, name="sweep", second=set(SWEEP_SECONDS), unique=False, run_at_startup=True, keep_result=0),
+        cron(run_reconcile, name="reconcile", minute=set(RECONCILE_MINUTES), second=35, timeout=300, keep_result=0),
+        cron(run_measure, name="measure", second={5, 20, 35, 50}, unique=False, run_at_startup=True, keep_result=0),
+    ]
     return _worker(resources, keys.CRON_QUEUE, cron_jobs=jobs)
 
 
@@ -131,4 +146,5 @@ async def run_worker(settings: Settings) -> None:
             canceled = await asyncio.gather(*(pool.drain(settings.drain_s) for pool in pools.values()))
             if any(canceled):
                 log.warning("work canceled; it falls due again when its lease ends", items=sum(canceled))
+            resources.redis_state.require_right_key()
     log.info("worker stopped")

@@ -13,8 +13,8 @@ _COMMANDS: Final = {
     "dev": ("dev", "Run everything on this machine and watch one video go through."),
     "simulate": ("simulate", "Run the WaveSpeed simulator alone."),
     "listen": ("listen", "Receive callbacks locally, verify and print them."),
-    "tenant": ("tenant", "Create and list tenants."),
-    "key": ("key", "Create and revoke API keys."),
+    "tenant": ("tenant", "Create tenants, set their limits, see what they used."),
+    "key": ("key", "Issue, list and revoke API keys."),
     "endpoint": ("endpoint", "Register and list callback endpoints."),
 }
 

@@ -1,27 +1,62 @@
-"""`breakwater key`: create and revoke API keys."""
+"""`breakwater key`: issue, list and revoke API keys."""
+
+from typing import Any
 
 import click
 
-from service.cli.operator import json_option, print_json, run
+from service.cli.operator import json_option, print_json, print_table, run
+from service.domain.api_keys import digest
+from service.domain.predictions import rfc3339
+from service.domain.tenants import ApiKey
 
 
 @click.group()
 def command() -> None:
-    """Create and revoke API keys."""
+    """Issue, list and revoke API keys."""
+
+
+def _shown(key: ApiKey) -> dict[str, Any]:
+    """A key as this command prints it."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "tenant": key.tenant,
+        "created_at": rfc3339(key.created_at_ms),
+        "last_used_at": None if key.last_used_at_ms is None else rfc3339(key.last_used_at_ms),
+        "expires_at": None if key.expires_at_ms is None else rfc3339(key.expires_at_ms),
+    }
 
 
 @command.command()
 @click.argument("tenant")
 @click.option("--name", default="default", show_default=True, help="A name to tell keys apart.")
+@click.option(
+    "--expires-in-days", type=click.IntRange(1, 3650), default=None, help="Days until it expires; never when left out."
+)
 @json_option
-def create(tenant: str, name: str, as_json: bool) -> None:
+def create(tenant: str, name: str, expires_in_days: int | None, as_json: bool) -> None:
     """Issue a key to TENANT. It is shown once."""
-    key, text = run(lambda resources: resources.administer.create_key(tenant, name))
+    expires_in_s = None if expires_in_days is None else expires_in_days * 86_400.0
+    key, text = run(lambda resources: resources.administer.create_key(tenant, name, expires_in_s))
     if as_json:
-        print_json({"id": key.id, "name": key.name, "tenant": key.tenant, "key": text})
+        print_json(_shown(key) | {"key": text, "sha256": f"sha256:{digest(text)}"})
         return
     click.echo(f"Key {key.id} for {tenant}, shown once:\n\n  {text}\n")
+    click.echo(f'In a tenants file it is "sha256:{digest(text)}".')
     click.echo(f"To take it back: breakwater key revoke {tenant} {key.id}")
+
+
+@command.command("list")
+@click.argument("tenant")
+@json_option
+def list_keys(tenant: str, as_json: bool) -> None:
+    """List TENANT's keys, oldest first; the keys themselves are not known."""
+    keys = run(lambda resources: resources.administer.list_keys(tenant))
+    if as_json:
+        print_json([_shown(key) for key in keys])
+        return
+    rows = [[str(value or "never") for value in _shown(key).values()] for key in keys]
+    print_table(["key", "name", "tenant", "created", "last used", "expires"], rows)
 
 
 @command.command()

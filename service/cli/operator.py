@@ -2,18 +2,22 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from service.domain.errors import BreakwaterError
 from service.domain.predictions import json_bytes
 from service.logs import configure_logging
 from service.resources import Resources, open_resources
 from service.settings import Settings, load_settings, unknown_variables
+
+_PIPED_WIDTH: Final = 1_000
+"""Wider than any table."""
 
 T = TypeVar("T")
 
@@ -54,7 +58,9 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:
     """Print a table."""
-    table = Table(*columns)
+    table = Table(*(Column(name, overflow="fold") for name in columns))
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    # Where nobody looks at a screen nothing is cut to fit one; on a screen long cells are folded.
+    console = Console() if sys.stdout.isatty() else Console(width=_PIPED_WIDTH)
+    console.print(table)

@@ -4,17 +4,18 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from importlib.resources import files
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any
 
 from jsonschema_rs import Draft202012Validator, ValidationErrorKind
 from jsonschema_rs import ValidationError as SchemaError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from service.domain.errors import BreakwaterError, FieldError, InvalidInput, NotFound
-from service.domain.money import micros
 from service.domain.polling import PollProfile
+from service.domain.pricing import MAX_SECONDS, Price
 
 MAX_REPORTED = 20
 """How many wrong fields one answer names."""
@@ -31,9 +32,36 @@ class BadCatalogue(BreakwaterError):
     """A catalogue file cannot be used; the text names the model and the field."""
 
 
+_Usd = Annotated[str, Field(pattern=r"^\d{1,6}(\.\d{1,6})?$")]
+
+
 class _Price(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    run_usd: str = Field(pattern=r"^\d{1,6}(\.\d{1,6})?$")
+    run_usd: _Usd | None = None
+    second_usd: _Usd | None = None
+    seconds_input: str = Field("duration", min_length=1)
+    default_s: int | None = Field(None, ge=1, le=MAX_SECONDS)
+    size_input: str = Field("size", min_length=1)
+    size_factors: dict[str, _Usd] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _says_what_it_costs(self) -> "_Price":
+        if self.run_usd is None and self.second_usd is None:
+            raise ValueError("needs run_usd, second_usd or both")
+        if self.second_usd is not None and self.default_s is None:
+            raise ValueError("second_usd needs default_s, the length of a video nobody gave a length")
+        return self
+
+    def price(self) -> Price:
+        """The formula."""
+        return Price(
+            Decimal(self.run_usd or 0),
+            Decimal(self.second_usd or 0),
+            self.seconds_input,
+            self.default_s or 0,
+            self.size_input,
+            {size: Decimal(factor) for size, factor in self.size_factors.items()},
+        )
 
 
 class _Poll(BaseModel):
@@ -67,14 +95,19 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model callers may submit to. `price_micros` is what a run costs, in micro-dollars."""
+    """One model callers may submit to."""
 
     id: str
     name: str
     inputs: dict[str, Any]
-    price_micros: int
+    price: Price
     poll: PollProfile
     _validator: Draft202012Validator
+
+    @property
+    def usual_price_micros(self) -> int:
+        """What a run costs when no input changes the price, in micro-dollars."""
+        return self.price.micros_of({})
 
     def check(self, inputs: Mapping[str, Any]) -> None:
         """Raise `InvalidInput` naming every field that breaks the schema; fields it does not name pass."""
@@ -152,4 +185,4 @@ def _model(model_id: str, entry: _Entry, poll_scale: float) -> Model:
         raise BadCatalogue(f"models.{model_id}.inputs: not a JSON schema: {reason}") from None
     poll = entry.poll
     profile = PollProfile(poll.usual_s, poll.step_s, poll.max_step_s, poll.deadline_s).scaled(poll_scale)
-    return Model(model_id, entry.name, entry.inputs, micros(entry.price.run_usd), profile, validator)
+    return Model(model_id, entry.name, entry.inputs, entry.price.price(), profile, validator)

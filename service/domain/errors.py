@@ -7,8 +7,13 @@
     ├── CallbackDenied       a callback URL the policy does not allow
     ├── Unauthenticated      no key, or not a valid one
     ├── TenantSuspended      a valid key of a tenant that may not submit now
+    ├── ModelDenied          a model the tenant may not use
+    ├── QuotaExceeded        the tenant's limits refuse (in `limits`, which says by how much)
+    ├── IdempotencyConflict  a copy of the submission is being answered just now
+    ├── IdempotencyMismatch  the idempotency key belongs to another request
     ├── NotFound             unknown, or another tenant's: the two look alike on purpose
     ├── AlreadyExists        a name that must be new is taken
+    ├── Conflict             what is asked does not fit the state things are in
     ├── TooMany              a bounded collection is full
     ├── Overloaded           this process has as much in flight as it may
     ├── StoreUnavailable     Redis is away, full or too slow; what was asked may or may not have happened
@@ -57,12 +62,28 @@ class TenantSuspended(BreakwaterError):
     """The key is valid, its tenant is suspended."""
 
 
+class ModelDenied(BreakwaterError):
+    """The tenant's list of models does not name this one."""
+
+
+class IdempotencyConflict(BreakwaterError):
+    """Another copy of this submission is being answered just now; a moment later its answer can be had."""
+
+
+class IdempotencyMismatch(BreakwaterError):
+    """The idempotency key was used for a request that asked for something else."""
+
+
 class NotFound(BreakwaterError):
     """The thing does not exist, or belongs to another tenant."""
 
 
 class AlreadyExists(BreakwaterError):
     """The name is taken."""
+
+
+class Conflict(BreakwaterError):
+    """What is asked does not fit the state things are in; the text says what stands in the way."""
 
 
 class TooMany(BreakwaterError):

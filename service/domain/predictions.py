@@ -17,7 +17,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final, Literal
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 
 class State(StrEnum):
@@ -74,6 +74,13 @@ EVENT_OF: Final[Mapping[State, EventType]] = {
 }
 """The event a move into a state writes; the others are silent."""
 
+Money = Literal["", "held", "settled", "released"]
+MONEY_OF: Final[Mapping[State, Money]] = {State.COMPLETED: "settled", State.FAILED: "released"}
+"""What an end means for the money held. A canceled or expired one may still be paid upstream: it stays held."""
+
+MIN_RENAMED: Final = 8
+"""Upstream ids shorter than this are left alone in the upstream's words: they would be found in innocent ones."""
+
 INPUT_KEPT_BYTES: Final = 8_192
 """Inputs larger than this are dropped once they were sent; their hash and size stay."""
 
@@ -83,7 +90,11 @@ GIVE_UP_UNCONFIRMED_MS: Final = 30 * 60_000
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One prediction as stored. `rev` counts its writes and is what compare-and-set compares."""
+    """One prediction as stored. `rev` counts its writes and is what compare-and-set compares.
+
+    `day` is the UTC day it was admitted and is booked to, `money` what became of its price; both are "" in records
+    written before there was a ledger.
+    """
 
     id: str
     tenant: str
@@ -96,6 +107,8 @@ class Prediction:
     input_sha256: str = ""
     callback_url: str = ""
     price_micros: int = 0
+    day: str = ""
+    money: Money = ""
     upstream_id: str = ""
     started_at_ms: int = 0
     ended_at_ms: int = 0
@@ -144,6 +157,14 @@ def initial_answer(prediction_id: str, model: str, created_at_ms: int) -> dict[s
     }
 
 
+def as_accepted(prediction: Prediction, inputs: bytes) -> Prediction:
+    """A prediction as the answer to its submission tells of it: the same, whatever has become of it since."""
+    answer = initial_answer(prediction.id, prediction.model, prediction.created_at_ms)
+    return replace(
+        prediction, state=State.CREATED, input=inputs, answer=answer, started_at_ms=0, ended_at_ms=0, sequence=0
+    )
+
+
 def _moved(before: Prediction, to: State, **changed: Any) -> Change | None:
     """The change that takes a prediction to `to`, or None when that move is not legal."""
     if to not in LEGAL_MOVES[before.state]:
@@ -151,7 +172,9 @@ def _moved(before: Prediction, to: State, **changed: Any) -> Change | None:
     event = EVENT_OF.get(to)
     sequence = before.sequence + (event is not None)
     kept = before.input if len(before.input) <= INPUT_KEPT_BYTES else b""
-    return Change(replace(before, **changed, state=to, rev=before.rev + 1, sequence=sequence, input=kept), event)
+    money = MONEY_OF.get(to, before.money) if before.money == "held" else before.money
+    after = replace(before, **changed, state=to, rev=before.rev + 1, sequence=sequence, input=kept, money=money)
+    return Change(after, event)
 
 
 def confirmed(before: Prediction, upstream_id: str, now_ms: int) -> Change | None:
@@ -187,8 +210,8 @@ def _merged(before: Prediction, seen: Observation, state: State) -> dict[str, An
     words = {name: value for name, value in seen.data.items() if name not in ("urls", "outputs")} | {
         "error": seen.error
     }
-    if before.upstream_id:  # which stays inside, except where it is part of an output's address
-        words = from_json(json_bytes(words).replace(before.upstream_id.encode(), before.id.encode()))
+    if len(before.upstream_id) >= MIN_RENAMED:  # it stays inside, except where it is part of an output's address
+        words = _renamed(words, before.upstream_id, before.id)
     outputs = seen.data.get("outputs")
     return {
         **before.answer,
@@ -199,6 +222,19 @@ def _merged(before: Prediction, seen: Observation, state: State) -> dict[str, An
         "created_at": before.answer.get("created_at", rfc3339(before.created_at_ms)),
         "outputs": outputs if isinstance(outputs, list) else [outputs] if outputs else [],
     }
+
+
+def _renamed(value: Any, upstream_id: str, our_id: str) -> Any:
+    """A JSON value with one id in place of the other, wherever a text or a name holds it; numbers stay."""
+    match value:
+        case str():
+            return value.replace(upstream_id, our_id)
+        case list():
+            return [_renamed(item, upstream_id, our_id) for item in value]
+        case dict():
+            return {name.replace(upstream_id, our_id): _renamed(v, upstream_id, our_id) for name, v in value.items()}
+        case _:
+            return value
 
 
 def json_bytes(value: Any) -> bytes:

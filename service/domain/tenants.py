@@ -1,10 +1,11 @@
-"""A tenant: an internal team that calls the gateway."""
+"""A tenant: an internal team that calls the gateway, what it may do, and the keys it does it with."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from service.domain.errors import FieldError, InvalidInput
+from service.domain.limits import Limits
 
 _TENANT_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 MAX_NAME = 100
@@ -23,28 +24,43 @@ class TenantState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """One team: who it is and what it may do. `callback_allow` None means the global policy."""
+    """One team: who it is and what it may do.
+
+    `callback_allow` None means the global policy, `models` None every model of the catalogue (else patterns such as
+    `openai/*`). `managed` names the fields that a tenants file sets, by path (`limits.daily`).
+    """
 
     id: str
     name: str
     state: TenantState
     created_at_ms: int
     callback_allow: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    models: tuple[str, ...] | None = None
+    weight: int = 1
+    managed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is known of an issued key; the key itself is not."""
+    """What is known of an issued key; the key itself is not. None: never used, never expires."""
 
     id: str
     tenant: str
     name: str
     created_at_ms: int
+    last_used_at_ms: int | None = None
+    expires_at_ms: int | None = None
+
+
+def is_tenant_id(text: str) -> bool:
+    """Whether a text can be a tenant's id: 1 to 63 of a-z, 0-9 and inner hyphens (it becomes a metric label)."""
+    return _TENANT_ID.fullmatch(text) is not None
 
 
 def check_tenant_id(tenant_id: str) -> str:
-    """Return the id, or raise `InvalidInput`: 1 to 63 of a-z, 0-9 and inner hyphens (it becomes a metric label)."""
-    if not _TENANT_ID.fullmatch(tenant_id):
+    """Return the id of a tenant to be made, or raise `InvalidInput`."""
+    if not is_tenant_id(tenant_id):
         raise InvalidInput([FieldError("tenant", "must be 1 to 63 of a-z, 0-9 and hyphens, not at either end")])
     return tenant_id
 

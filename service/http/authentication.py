@@ -1,4 +1,4 @@
-"""API key → tenant, or 401."""
+"""API key → tenant, admin token → operator, or 401."""
 
 from collections.abc import Awaitable, Callable
 
@@ -8,18 +8,28 @@ from starlette.responses import Response
 from service.domain.errors import Unauthenticated
 from service.domain.tenants import Tenant
 from service.http.access_log import note
-from service.usecases.authenticate import Authenticate
+from service.usecases.authenticate import Authenticate, AuthenticateOperator
 
 Handler = Callable[[Request, Tenant], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def bearer_key(request: Request) -> str:
+def bearer_key(request: Request, kind: str = "API key: send it as 'Authorization: Bearer bw_...'") -> str:
     """The key of an `Authorization: Bearer` header (RFC 6750). Raises `Unauthenticated` when there is none."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
-        raise Unauthenticated("missing API key: send it as 'Authorization: Bearer bw_...'")
+        raise Unauthenticated(f"missing {kind}")
     return key.strip()
+
+
+def operators_only(authenticate: AuthenticateOperator, handler: Endpoint) -> Endpoint:
+    """Wrap a handler that only an operator may call."""
+
+    async def endpoint(request: Request) -> Response:
+        authenticate(bearer_key(request, "admin token: send it as 'Authorization: Bearer ...'"))
+        return await handler(request)
+
+    return endpoint
 
 
 def authenticated(authenticate: Authenticate, handler: Handler) -> Endpoint:

@@ -29,6 +29,12 @@ _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _LIMITS: Final = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "pattern", "format")
 """Keywords of a schema shown beside a field's type."""
 
+_TOKENS: Final[Mapping[str, tuple[str, str]]] = {
+    "bearer": ("BREAKWATER_KEY", "bw_..."),
+    "operator": ("BREAKWATER_ADMIN_TOKEN", "...   # for operators"),
+}
+"""By security scheme: the shell variable its token is taken from in examples, and what it is set to."""
+
 _MAX_REFERENCES: Final = 8
 """How many references in a row are followed: those of a schema may go in a circle."""
 
@@ -55,7 +61,8 @@ class _Writer:
     def render(self, catalogue: Catalogue) -> str:
         """The whole page."""
         info = self._document["info"]
-        bearer = self._document["components"]["securitySchemes"]["bearer"]
+        schemes = self._document["components"]["securitySchemes"]
+        exports = ["BASE=https://...   # this site, without /docs", *("=".join(_TOKENS[name]) for name in schemes)]
         title = escape(f"{info['title']} {info['version']}")
         return "".join(
             (
@@ -63,9 +70,10 @@ class _Writer:
                 '<meta name="viewport" content="width=device-width, initial-scale=1">',
                 f"<style>{_STYLE}</style></head><body>{self._navigation()}<main>",
                 f'<h1 id="introduction">{title}</h1>{_prose(info["description"])}',
-                f'<h2 id="authentication">Authentication</h2>{_prose(bearer["description"])}',
-                _prose("The examples below expect two variables in your shell:"),
-                _code("export BASE=https://...   # this site, without /docs\nexport BREAKWATER_KEY=bw_..."),
+                '<h2 id="authentication">Authentication</h2>',
+                *(_prose(scheme["description"]) for scheme in schemes.values()),
+                _prose("The examples below expect these variables in your shell:"),
+                _code("\n".join(f"export {line}" for line in exports)),
                 f'<h2 id="models">Models</h2>{self._models(catalogue)}',
                 *(self._section(tag) for tag in self._document["tags"]),
                 "</main></body></html>",
@@ -95,7 +103,7 @@ class _Writer:
                 for name in model.inputs.get("properties", {})
             )
             link = _link(submissions[f"/api/v3/{model.id}"], model.id)
-            rows.append((link, escape(model.name), f"${dollars(model.price_micros)}", ", ".join(inputs)))
+            rows.append((link, escape(model.name), f"${dollars(model.usual_price_micros)}", ", ".join(inputs)))
         return _table(("Model", "Name", "Price of a run", "Inputs"), rows)
 
     def _section(self, tag: Object) -> str:
@@ -122,20 +130,25 @@ class _Writer:
     def _body_fields(self, operation: Object) -> Iterator[tuple[str, ...]]:
         """The rows of a JSON body's fields."""
         for media in operation.get("requestBody", {}).get("content", {}).values():
-            schema = self._resolved(media["schema"])
-            for name, field in schema.get("properties", {}).items():
-                known = self._resolved(field) if isinstance(field, dict) else {}
-                yield _row(name, "body", known, {**known, "required": name in schema.get("required", ())})
+            yield from self._schema_fields(self._resolved(media["schema"]))
+
+    def _schema_fields(self, schema: Object, within: str = "") -> Iterator[tuple[str, ...]]:
+        """The rows of an object's fields, and of those one level below."""
+        for name, field in schema.get("properties", {}).items():
+            known = self._resolved(field) if isinstance(field, dict) else {}
+            yield _row(within + name, "body", known, {**known, "required": name in schema.get("required", ())})
+            if not within:
+                yield from self._schema_fields(known, f"{name}.")
 
     def _curl(self, method: str, path: str, operation: Object) -> str:
         """The call as a line for a shell."""
         for parameter in map(self._resolved, operation.get("parameters", ())):
             path = path.replace(f"{{{parameter['name']}}}", str(parameter["example"]))
         words = [f'curl -s "$BASE{path}"']
-        if method not in ("get", "post"):
+        if method != ("post" if "requestBody" in operation else "get"):
             words.append(f"-X {method.upper()}")
-        if operation.get("security") != []:
-            words.append('-H "Authorization: Bearer $BREAKWATER_KEY"')
+        for scheme in (name for wanted in operation.get("security", self._document["security"]) for name in wanted):
+            words.append(f'-H "Authorization: Bearer ${_TOKENS[scheme][0]}"')
         for media_type, media in operation.get("requestBody", {}).get("content", {}).items():
             examples = [example["value"] for example in media.get("examples", {}).values()]
             words.append(f"-H 'Content-Type: {media_type}'")
@@ -164,12 +177,13 @@ def _row(name: str, where: str, schema: Object, about: Object) -> tuple[str, ...
 
 def _type(schema: Object) -> str:
     """A schema in a few words."""
-    words = _kind(schema)
+    choices = [_type(choice) for choice in schema.get("anyOf", ()) if isinstance(choice, dict)]
+    words = " or ".join(dict.fromkeys(choices)) if choices and "type" not in schema else _kind(schema)
     if isinstance(schema.get("items"), dict):
-        words += f" of {_kind(schema['items'])}"
+        words += f" of {_type(schema['items'])}"
     if "enum" in schema:
         words += ": " + ", ".join(_json(value) for value in schema["enum"])
-    limits = [f"{name} {schema[name]}" for name in _LIMITS if name in schema]
+    limits = [f"{name} {_plain(schema[name])}" for name in _LIMITS if name in schema]
     default = [f"default {_json(schema['default'])}"] if "default" in schema else []
     return "; ".join([words, *limits, *default])
 
@@ -180,10 +194,15 @@ def _kind(schema: Object) -> str:
     return " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
 
 
+def _plain(limit: Any) -> Any:
+    """A limit as people write it: the document may say 1.0 for 1."""
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
+
+
 def _answer(status: str, answer: Object) -> str:
     """One answer: status, headers, and each example."""
     headers = ", ".join(f"<code>{escape(name)}</code>" for name in answer.get("headers", {}))
-    contents = answer.get("content", {})
+    contents = answer.get("content") or {}
     shown = "".join(
         f"{_prose(example.get('summary', name))}{_code(_pretty(example['value']))}"
         for media in contents.values()
@@ -191,7 +210,7 @@ def _answer(status: str, answer: Object) -> str:
     )
     return (
         f"<details><summary><b>{escape(status)}</b> {_inline(answer['description'])}</summary>"
-        f"<p>Headers: {headers}. Body: {escape(', '.join(contents))}</p>{shown}</details>"
+        f"<p>Headers: {headers}. Body: {escape(', '.join(contents)) or 'none'}</p>{shown}</details>"
     )
 
 

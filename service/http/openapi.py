@@ -15,24 +15,24 @@ from service.http.authentication import Endpoint
 from service.http.docs import PAGE_HEADERS, page
 
 
-def openapi_document(catalogue: Catalogue) -> Endpoint:
-    """The endpoint that answers the OpenAPI document."""
+def openapi_document(catalogue: Catalogue, *, admin: bool) -> Endpoint:
+    """The endpoint that answers the OpenAPI document; `admin` says whether there is an operators' face to describe."""
 
     def build() -> bytes:
         from service.http.description.document import describe
 
-        return json_bytes(describe(catalogue))
+        return json_bytes(describe(catalogue, admin=admin))
 
     return _built_once(build, "application/json", {})
 
 
-def docs_page(catalogue: Catalogue) -> Endpoint:
+def docs_page(catalogue: Catalogue, *, admin: bool) -> Endpoint:
     """The endpoint that answers the document as a page to read, which loads nothing else and runs nothing."""
 
     def build() -> bytes:
         from service.http.description.document import describe
 
-        return page(describe(catalogue), catalogue).encode()
+        return page(describe(catalogue, admin=admin), catalogue).encode()
 
     return _built_once(build, "text/html", PAGE_HEADERS)
 

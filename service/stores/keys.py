@@ -7,6 +7,12 @@
 | bw:tenant:{t}:keys | hash | API key id → SHA-256 of the key | permanent: ≤ 100 per tenant |
 | bw:tenant:{t}:endpoints | hash | endpoint id → its JSON | permanent: ≤ 50 per tenant |
 | bw:tenant:{t}:predictions | zset | prediction id by admission time, in ms | retention, renewed on admission |
+| bw:tenant:{t}:slots | zset | predictions that have not ended, by hard deadline | UNFINISHED_MS, renewed on admission |
+| bw:tenant:{t}:rate | string | when the tenant's rate is all free again, in µs | until then |
+| bw:tenant:{t}:ledger:{month} | hash | money and counts of one month | LEDGER_MS, renewed on admission |
+| bw:tenant:{t}:usage:{month} | hash | the same by day and model | LEDGER_MS, renewed on admission |
+| bw:idempotency:{sha256} | hash | the submission an idempotency key belongs to | IDEMPOTENCY_MS |
+| bw:audit | list | the newest administrative actions, JSON | permanent: ≤ AUDIT_ENTRIES |
 | bw:key:{sha256} | hash | one API key: its tenant, name, dates | permanent until revoked |
 | bw:prediction:{id} | hash | one prediction | UNFINISHED_MS, then RETENTION_MS |
 | bw:prediction:{id}:events | hash | sequence → event JSON | as its prediction |
@@ -35,6 +41,15 @@ UNFINISHED_MS: Final = 30 * DAY_MS
 DELIVERY_MS: Final = 14 * DAY_MS
 """Lifetime of a delivery: the whole retry schedule takes under two days, the rest is for looking things up."""
 
+LEDGER_MS: Final = 400 * DAY_MS
+"""Lifetime of a month's ledger and usage: this month a year ago can be compared."""
+
+IDEMPOTENCY_MS: Final = DAY_MS
+"""How long an idempotency key is remembered."""
+
+AUDIT_ENTRIES: Final = 10_000
+"""How many administrative actions are remembered; the oldest leave first."""
+
 DEAD_LETTERS: Final = 100_000
 """How many given-up deliveries the dead-letter index keeps; the oldest leave first."""
 
@@ -46,12 +61,14 @@ API_KEY_PREFIX: Final = "bw:key:"
 TENANTS: Final = "bw:tenants"
 DEAD: Final = "bw:dead"
 CANARY: Final = "bw:canary"
+AUDIT: Final = "bw:audit"
 QUEUE: Final = "arq:queue"
 CRON_QUEUE: Final = "arq:cron"
 DELIVERY_PREFIX: Final = "bw:delivery:"
+PREDICTION_PREFIX: Final = "bw:prediction:"
 
 PERMANENT: Final = re.compile(
-    r"bw:(tenants|tenant:[^:]+(:keys|:endpoints)?|key:[0-9a-f]{64}|due:(poll|deliver)|dead|canary)|arq:(queue|cron)"
+    r"bw:(tenants|tenant:[^:]+(:keys|:endpoints)?|key:[0-9a-f]{64}|due:(poll|deliver)|dead|canary|audit)|arq:(queue|cron)"
 )
 """The keys that may lack a lifetime; the table says what bounds each."""
 
@@ -76,6 +93,31 @@ def tenant_predictions(tenant_id: str) -> str:
     return f"{TENANT_PREFIX}{tenant_id}:predictions"
 
 
+def tenant_slots(tenant_id: str) -> str:
+    """Sorted set: ids of the predictions that hold a slot, by their hard deadline in ms."""
+    return f"{TENANT_PREFIX}{tenant_id}:slots"
+
+
+def tenant_rate(tenant_id: str) -> str:
+    """String: when the tenant's rate is all free again, in microseconds."""
+    return f"{TENANT_PREFIX}{tenant_id}:rate"
+
+
+def ledger(tenant_id: str, month: str = "") -> str:
+    """Hash: money and counts of one month (`2026-11`), or the prefix of them all."""
+    return f"{TENANT_PREFIX}{tenant_id}:ledger:{month}"
+
+
+def usage(tenant_id: str, month: str = "") -> str:
+    """Hash: `day|model|column` → count or micro-dollars, of one month, or the prefix of them all."""
+    return f"{TENANT_PREFIX}{tenant_id}:usage:{month}"
+
+
+def idempotency(digest: str) -> str:
+    """Hash: the submission an idempotency key belongs to."""
+    return f"bw:idempotency:{digest}"
+
+
 def api_key(digest: str) -> str:
     """Hash: one API key, found by its SHA-256 in hex."""
     return f"{API_KEY_PREFIX}{digest}"
@@ -83,12 +125,12 @@ def api_key(digest: str) -> str:
 
 def prediction(prediction_id: str) -> str:
     """Hash: one prediction."""
-    return f"bw:prediction:{prediction_id}"
+    return f"{PREDICTION_PREFIX}{prediction_id}"
 
 
 def prediction_events(prediction_id: str) -> str:
     """Hash: sequence → event JSON."""
-    return f"bw:prediction:{prediction_id}:events"
+    return f"{PREDICTION_PREFIX}{prediction_id}:events"
 
 
 def upstream_task(upstream_id: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from pydantic_core import from_json
 
-from service.domain.errors import NotFound, TenantSuspended
+from service.domain.errors import NotFound
 from service.domain.predictions import Change, Prediction, State, json_bytes
 from service.stores import keys
 from service.stores.answers import pairs
@@ -43,6 +43,11 @@ class Moved:
 
     outcome: Move
     deliveries: int = 0
+
+
+def record_of(prediction: Prediction) -> list[bytes | str]:
+    """The whole record as Redis holds it: field, value, ...; what the admission script adds itself is left out."""
+    return [part for name in _NAMES if name != "day" for part in (name, _encode(name, getattr(prediction, name)))]
 
 
 def _encode(name: str, value: Any) -> bytes | str:
@@ -81,36 +86,6 @@ class PredictionStore:
     def _now(self) -> str | int:
         """The clock argument of a script: "" lets the server look at its own."""
         return "" if self._now_ms is None else self._now_ms()
-
-    async def admit(self, intent: Prediction, look_within_s: float) -> None:
-        """Make the submission durable before it is sent; it is looked at within `look_within_s` whatever happens.
-
-        Raises `NotFound` for a deleted tenant and `TenantSuspended`; either writes nothing.
-        """
-        record = [part for name in _NAMES for part in (name, _encode(name, getattr(intent, name)))]
-        answer = await self._scripts.run(
-            "admit",
-            keys=[
-                keys.prediction(intent.id),
-                keys.tenant(intent.tenant),
-                keys.tenant_predictions(intent.tenant),
-                keys.due("poll"),
-            ],
-            args=[intent.id, int(look_within_s * 1000), keys.UNFINISHED_MS, self._now(), "v", RECORD_VERSION, *record],
-        )
-        if answer == b"no tenant":
-            raise NotFound("the tenant of this key no longer exists")
-        if answer == b"suspended":
-            raise TenantSuspended(f"tenant {intent.tenant} is suspended")
-
-    async def withdraw(self, intent: Prediction) -> bool:
-        """Forget an admission that started nothing; False when it has moved on and must not be forgotten."""
-        gone = await self._scripts.run(
-            "withdraw",
-            keys=[keys.prediction(intent.id), keys.tenant_predictions(intent.tenant), keys.due("poll")],
-            args=[intent.id],
-        )
-        return bool(gone)
 
     async def load(self, prediction_id: str) -> Prediction | None:
         """The prediction as it stands, or None."""
@@ -151,6 +126,9 @@ class PredictionStore:
             keys.due("poll"),
             keys.tenant_endpoints(after.tenant),
             keys.due("deliver"),
+            keys.tenant_slots(after.tenant),
+            keys.ledger(after.tenant, after.day[:7]),
+            keys.usage(after.tenant, after.day[:7]),
         ]
         answer = await self._scripts.run(
             "transition",
@@ -169,6 +147,8 @@ class PredictionStore:
                 keys.DELIVERY_PREFIX,
                 keys.DELIVERY_MS,
                 self._now(),
+                after.money if after.money != before.money else "",
+                after.state.value if after.state.ended else "",
                 *changed,
             ],
         )

@@ -1,7 +1,7 @@
 """Whether Redis can be relied on: has it answered once with the right key, and has it room for more."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -31,14 +31,21 @@ class RedisState:
         self.ready = False
         self.full = False
         self._down = False
+        self._wrong_key: WrongEncryptionKey | None = None
 
-    async def watch(self) -> None:
-        """Run until canceled, or until the encryption key proves wrong."""
+    def require_right_key(self) -> None:
+        """Raise `WrongEncryptionKey` again if that is why the process was stopped: its end is a failure."""
+        if self._wrong_key is not None:
+            raise self._wrong_key
+
+    async def watch(self, first: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Run until canceled, or until the encryption key proves wrong. `first` is done before this is `ready`."""
         while True:
             try:
-                await self._look()
+                await self._look(first)
             except WrongEncryptionKey as wrong:
                 log.error("stopping", reason=str(wrong))
+                self._wrong_key = wrong
                 self._on_wrong_key()
                 return
             except (BreakwaterError, RedisError) as error:
@@ -47,10 +54,12 @@ class RedisState:
                 self._down = True
             await asyncio.sleep(CHECK_EVERY_S)
 
-    async def _look(self) -> None:
+    async def _look(self, first: Callable[[], Awaitable[object]] | None) -> None:
         """One look: the canary the first time, memory every time."""
         if not self.ready:
             await self._encryption.check_canary(self._commands)
+            if first is not None:
+                await first()
             self.ready = True
             log.info("redis answered")
         memory = info_fields(await self._commands("INFO", "memory"))

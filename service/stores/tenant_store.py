@@ -1,24 +1,63 @@
-"""Tenants and their API keys. Of a key only the SHA-256 is stored."""
+"""Tenants in Redis: who they are, what they may do, and the secret that signs their per-request callbacks."""
 
-from service.domain.errors import AlreadyExists, NotFound, TooMany
-from service.domain.tenants import MAX_API_KEYS, ApiKey, Tenant, TenantState
+import asyncio
+from typing import Final
+
+from pydantic_core import from_json
+
+from service.domain.errors import AlreadyExists, Conflict, NotFound
+from service.domain.limits import NUMBERS, Limits
+from service.domain.predictions import json_bytes
+from service.domain.tenants import Tenant, TenantState, is_tenant_id
 from service.stores import keys
 from service.stores.answers import pairs
 from service.stores.commands import Commands
 from service.stores.encryption import Encryption
 from service.stores.scripts import Scripts
 
+_OPTIONAL: Final = ("callback_allow", "models", "shadow", "managed", *NUMBERS)
+"""Fields that are absent when they say nothing; an update takes away those it does not set."""
 
-def _tenant(record: dict[bytes, bytes]) -> Tenant:
+
+def tenant_of(record: dict[bytes, bytes]) -> Tenant:
     """Read a tenant from its hash."""
-    allow = record.get(b"callback_allow")
+    allow, models = record.get(b"callback_allow"), record.get(b"models")
+    numbers = {name: int(record[name.encode()]) for name in NUMBERS if name.encode() in record}
+    shadow = record.get(b"shadow", b"").decode()
     return Tenant(
         id=record[b"id"].decode(),
         name=record[b"name"].decode(),
         state=TenantState(record[b"state"].decode()),
         created_at_ms=int(record[b"created_at_ms"]),
         callback_allow=None if allow is None else allow.decode(),
+        limits=Limits(**numbers, shadow=frozenset(shadow.split(",")) if shadow else frozenset()),  # type: ignore[arg-type] # limit names are written by us
+        models=None if models is None else tuple(from_json(models)),
+        weight=int(record.get(b"weight", b"1")),
+        managed=frozenset(from_json(record.get(b"managed", b"[]"))),
     )
+
+
+def _record_of(tenant: Tenant) -> list[str | bytes | int]:
+    """What an operator decides about a tenant, as Redis holds it: field, value, ..."""
+    record: list[str | bytes | int] = ["name", tenant.name, "weight", tenant.weight]
+    for name, value in tenant.limits.numbers.items():
+        record += [name, value]
+    if tenant.limits.shadow:
+        record += ["shadow", ",".join(sorted(tenant.limits.shadow))]
+    if tenant.models is not None:
+        record += ["models", json_bytes(tenant.models)]
+    if tenant.callback_allow is not None:
+        record += ["callback_allow", tenant.callback_allow]
+    if tenant.managed:
+        record += ["managed", json_bytes(sorted(tenant.managed))]
+    return record
+
+
+def tenant_key(tenant_id: str) -> str:
+    """The key of a tenant that may exist. Raises `NotFound` for an id no tenant can have: it could name another key."""
+    if not is_tenant_id(tenant_id):
+        raise NotFound(f"tenant {tenant_id[:63]!r} does not exist")
+    return keys.tenant(tenant_id)
 
 
 class TenantStore:
@@ -31,80 +70,74 @@ class TenantStore:
 
     async def create(self, tenant: Tenant, callback_secret: str) -> None:
         """Store a new tenant, with the secret that signs its per-request callbacks. Raises `AlreadyExists`."""
-        record: list[str | bytes | int] = [
-            "v",
-            "1",
-            "id",
-            tenant.id,
-            "name",
-            tenant.name,
-            "state",
-            tenant.state.value,
-            "created_at_ms",
-            tenant.created_at_ms,
-            "callback_secret",
-            self._encryption.encrypt(callback_secret),
-        ]
-        if tenant.callback_allow is not None:
-            record += ["callback_allow", tenant.callback_allow]
+        first = ["v", "1", "id", tenant.id, "state", tenant.state.value, "created_at_ms", tenant.created_at_ms]
         created = await self._scripts.run(
-            "create_tenant", keys=[keys.tenant(tenant.id), keys.TENANTS], args=[tenant.id, *record]
+            "create_tenant",
+            keys=[keys.tenant(tenant.id), keys.TENANTS],
+            args=[
+                tenant.id,
+                *first,
+                "callback_secret",
+                self._encryption.encrypt(callback_secret),
+                *_record_of(tenant),
+            ],
         )
         if not created:
             raise AlreadyExists(f"tenant {tenant.id} already exists")
 
+    async def update(self, tenant: Tenant) -> None:
+        """Replace what operators decide about a tenant; its state and secret stay. Raises `NotFound`."""
+        updated = await self._scripts.run(
+            "update_tenant", keys=[keys.tenant(tenant.id)], args=[len(_OPTIONAL), *_OPTIONAL, *_record_of(tenant)]
+        )
+        if not updated:
+            raise NotFound(f"tenant {tenant.id} does not exist")
+
+    async def set_state(self, tenant_id: str, state: TenantState) -> None:
+        """Suspend a tenant or let it submit again. Raises `NotFound`."""
+        updated = await self._scripts.run("update_tenant", keys=[tenant_key(tenant_id)], args=[0, "state", state.value])
+        if not updated:
+            raise NotFound(f"tenant {tenant_id} does not exist")
+
+    async def delete(self, tenant_id: str) -> None:
+        """Forget a tenant with its keys and endpoints; its ledger and usage stay for their lifetime.
+
+        Raises `NotFound`, or `Conflict` while it has predictions that have not ended.
+        """
+        answer = await self._scripts.run(
+            "delete_tenant",
+            keys=[
+                tenant_key(tenant_id),
+                keys.TENANTS,
+                keys.tenant_keys(tenant_id),
+                keys.tenant_endpoints(tenant_id),
+                keys.tenant_slots(tenant_id),
+            ],
+            args=[tenant_id, keys.API_KEY_PREFIX],
+        )
+        if answer == b"no tenant":
+            raise NotFound(f"tenant {tenant_id} does not exist")
+        if answer != b"deleted":
+            raise Conflict(
+                f"tenant {tenant_id} has {int(answer)} predictions that have not ended; suspend it and wait for them"
+            )
+
     async def get(self, tenant_id: str) -> Tenant:
         """One tenant. Raises `NotFound`."""
-        record = await self._commands("HGETALL", keys.tenant(tenant_id))
+        record = await self._commands("HGETALL", tenant_key(tenant_id))
         if not record:
             raise NotFound(f"tenant {tenant_id} does not exist")
-        return _tenant(pairs(record))
+        return tenant_of(pairs(record))
 
     async def list(self) -> list[Tenant]:
         """Every tenant, by id."""
         ids = await self._commands("SMEMBERS", keys.TENANTS)
-        return [await self.get(tenant_id) for tenant_id in sorted(raw.decode() for raw in ids)]
+        records = await asyncio.gather(*(self._commands("HGETALL", keys.tenant(raw.decode())) for raw in sorted(ids)))
+        return [tenant_of(pairs(record)) for record in records if record]  # one may just have been deleted
 
     async def callback_secret(self, tenant_id: str) -> str:
         """The secret that signs this tenant's per-request callbacks. Raises `NotFound` or `WrongEncryptionKey`."""
-        stored = await self._commands("HGET", keys.tenant(tenant_id), "callback_secret")
+        stored = await self._commands("HGET", tenant_key(tenant_id), "callback_secret")
         if stored is None:
             raise NotFound(f"tenant {tenant_id} does not exist")
         return self._encryption.decrypt(stored)
-
-    async def add_api_key(self, key: ApiKey, digest: str) -> None:
-        """Store a key by its digest. Raises `NotFound` for an unknown tenant, `TooMany` past `MAX_API_KEYS`."""
-        record: list[str | int] = [
-            "v",
-            "1",
-            "id",
-            key.id,
-            "tenant",
-            key.tenant,
-            "name",
-            key.name,
-            "created_at_ms",
-            key.created_at_ms,
-        ]
-        answer = await self._scripts.run(
-            "add_bounded",
-            keys=[keys.tenant(key.tenant), keys.tenant_keys(key.tenant), keys.api_key(digest)],
-            args=[key.id, digest, MAX_API_KEYS, *record],
-        )
-        if answer == b"no tenant":
-            raise NotFound(f"tenant {key.tenant} does not exist")
-        if answer == b"full":
-            raise TooMany(f"tenant {key.tenant} has {MAX_API_KEYS} keys already; revoke one first")
-
-    async def revoke_api_key(self, tenant_id: str, key_id: str) -> None:
-        """Forget a key; caches let go of it within their few seconds. Raises `NotFound`."""
-        revoked = await self._scripts.run(
-            "revoke_key", keys=[keys.tenant_keys(tenant_id)], args=[key_id, keys.API_KEY_PREFIX]
-        )
-        if not revoked:
-            raise NotFound(f"tenant {tenant_id} has no key {key_id}")
-
-    async def find_by_digest(self, digest: str) -> Tenant | None:
-        """The tenant an API key belongs to, or None when the key is unknown or revoked: one round trip."""
-        flat = await self._scripts.run("authenticate", keys=[keys.api_key(digest)], args=[keys.TENANT_PREFIX])
-        return _tenant(pairs(flat)) if flat else None

@@ -122,6 +122,7 @@ class Look:
         else:
             noted = {"poll_failures": 0} if prediction.poll_failures else None
             await self.schedule.put_back("poll", prediction.id, token, delay_s, noted)
+            log.debug("look", prediction=prediction.id, tenant=prediction.tenant, status=seen.status)
         return "running" if seen.status in _KNOWN_RUNNING else "unknown_status"
 
     async def _expire(self, prediction: Prediction, profile: PollProfile) -> Result:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from random import random
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from uuid_utils import uuid7
 from service.domain.callback_address import CallbackPolicy
 from service.domain.catalogue import Catalogue, Model
 from service.domain.errors import (
+    IdempotencyConflict,
     NeverSent,
     OutcomeUnknown,
     Overloaded,
@@ -19,10 +21,12 @@ from service.domain.errors import (
     UpstreamError,
     UpstreamRefused,
 )
+from service.domain.limits import LimitState, QuotaExceeded
 from service.domain.polling import first_look_s
 from service.domain.predictions import (
     Prediction,
     State,
+    as_accepted,
     confirmed,
     ended_by_gateway,
     fingerprint,
@@ -33,6 +37,7 @@ from service.domain.predictions import (
 from service.domain.tenants import Tenant
 from service.metrics import Metrics
 from service.stores.prediction_store import PredictionStore
+from service.stores.quota_ledger import IdempotencyKey, QuotaLedger
 from service.upstream.client import SUBMIT_S, WaveSpeed
 from service.upstream.payloads import Started
 from service.usecases.transition import Decide, Transition
@@ -42,6 +47,9 @@ ANSWER_WITHIN_S: Final = 5.5
 
 LOOK_WITHIN_S: Final = SUBMIT_S + 10.0
 """An admission nobody confirmed is looked at after this time: the POST has ended by then, one way or the other."""
+
+SLOT_MARGIN_S: Final = 600.0
+"""How long past its model's deadline a slot is looked at, should the end of its prediction not have freed it."""
 
 MAX_RUNNING: Final = 2_048
 """Most submissions in flight in one process: each holds its body until the upstream has answered."""
@@ -57,6 +65,7 @@ class Submission:
     """What a caller wants: model, inputs as sent, and the callback of this one request ("" for none).
 
     `headers` are the caller's that may travel upstream; `request_id` and `traceparent` tie logs and traces together.
+    `idempotency_key` ("" for none) holds for one tenant on one `route`.
     """
 
     model: str
@@ -65,6 +74,29 @@ class Submission:
     headers: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
     traceparent: str = ""
+    idempotency_key: str = ""
+    route: str = ""
+
+    def idempotency(self, tenant_id: str) -> IdempotencyKey | None:
+        """What tells copies of this submission apart from other requests, if its caller gave a key."""
+        if not self.idempotency_key:
+            return None
+        scope = json_bytes([tenant_id, self.route, self.idempotency_key])
+        return IdempotencyKey(
+            sha256(scope).hexdigest(), fingerprint([self.model, self.callback_url, dict(self.inputs)])
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An accepted submission: its prediction as the caller is told of it, and where the tenant's limits stand.
+
+    `replayed` when an earlier copy with the same idempotency key was accepted, and this is its answer again.
+    """
+
+    prediction: Prediction
+    states: tuple[LimitState, ...] = ()
+    replayed: bool = False
 
 
 @dataclass(slots=True)
@@ -79,6 +111,7 @@ class _Story:
 class Submit:
     """The use case. Its POSTs run in tasks of their own: a caller who hangs up changes nothing, a drain waits."""
 
+    ledger: QuotaLedger
     predictions: PredictionStore
     transition: Transition
     upstream: WaveSpeed
@@ -90,38 +123,70 @@ class Submit:
     answer_within_s: float = ANSWER_WITHIN_S
     running: set[asyncio.Task[Prediction]] = field(default_factory=set)
 
-    async def __call__(self, tenant: Tenant, submission: Submission) -> Prediction:
+    async def __call__(self, tenant: Tenant, submission: Submission) -> Accepted:
         """Return the prediction, `created` as far as the caller is concerned.
 
         Raises, with nothing charged and nothing running: `NotFound` (model), `InvalidInput`, `CallbackDenied`,
-        `TenantSuspended`, `Overloaded`, `StoreUnavailable` (fails closed: nothing is sent upstream), `NeverSent`,
-        `UpstreamRefused`.
+        `TenantSuspended`, `ModelDenied`, `QuotaExceeded`, `IdempotencyMismatch`, `IdempotencyConflict`, `Overloaded`,
+        `StoreUnavailable` (fails closed: nothing is sent upstream), `NeverSent`, `UpstreamRefused`.
         """
         model = self.catalogue.get(submission.model)
         model.check(submission.inputs)
+        price_micros = model.price.micros_of(submission.inputs)
         if submission.callback_url:
             self.callbacks.replaced_by(tenant.callback_allow).check_url(submission.callback_url)
         self.require_room()
         if len(self.running) >= MAX_RUNNING:
             raise Overloaded("too many submissions are in flight")
-        intent = self._intent(tenant, model, submission)
+        intent = self._intent(tenant, model, submission, price_micros)
+        idempotency = submission.idempotency(tenant.id)
         try:
-            await self.predictions.admit(intent, LOOK_WITHIN_S)
+            admission = await self.ledger.admit(
+                intent, LOOK_WITHIN_S, model.poll.deadline_s + SLOT_MARGIN_S, idempotency
+            )
         except StoreUnavailable:
-            await self._take_back(intent)  # it may have been written: the caller gets no id, and nothing is sent
+            # It may have been written: the caller gets no id, and nothing is sent.
+            await self._take_back(intent, idempotency)
             raise
+        except QuotaExceeded as refusal:
+            self._count(tenant, refusal.states)
+            raise
+        if admission.replayed_id:
+            return await self._replayed(admission.replayed_id, intent, tenant)
+        self._count(tenant, admission.states)
+        prediction = await self._answered(admission.prediction, model, submission, idempotency)
+        return Accepted(as_accepted(prediction, intent.input), admission.states)
+
+    async def _answered(
+        self, intent: Prediction, model: Model, submission: Submission, idempotency: IdempotencyKey | None
+    ) -> Prediction:
+        """Start an admitted submission, and wait for what comes of it as long as the caller may wait."""
         story = _Story()
-        task = asyncio.create_task(self._start(intent, model, submission, story))
+        task = asyncio.create_task(self._start(intent, model, submission, idempotency, story))
         self.running.add(task)
         task.add_done_callback(self._ended)
         done, _ = await asyncio.wait({task}, timeout=self.answer_within_s)
         if not done and not story.taken_back:
             story.promised = True
-            self.metrics.submissions.labels(tenant.id, model.id, "answered_early").inc()
+            self.metrics.submissions.labels(intent.tenant, model.id, "answered_early").inc()
             return intent
         return await asyncio.shield(task)
 
-    def _intent(self, tenant: Tenant, model: Model, submission: Submission) -> Prediction:
+    async def _replayed(self, prediction_id: str, copy: Prediction, tenant: Tenant) -> Accepted:
+        """The answer an earlier copy got, whatever has become of its prediction since."""
+        earlier = await self.predictions.load(prediction_id)
+        if earlier is None:  # taken back between the script and this look: the key is free again
+            raise IdempotencyConflict("the submission with this Idempotency-Key has just been taken back; try again")
+        self.metrics.submissions.labels(earlier.tenant, earlier.model, "replayed").inc()
+        states = await self.ledger.standing(tenant.id, tenant.limits, int(self.clock() * 1000))
+        return Accepted(as_accepted(earlier, copy.input), states, replayed=True)
+
+    def _count(self, tenant: Tenant, states: tuple[LimitState, ...]) -> None:
+        """Count what each limit said."""
+        for state in states:
+            self.metrics.quota_decisions.labels(tenant.id, state.name, state.verdict).inc()
+
+    def _intent(self, tenant: Tenant, model: Model, submission: Submission, price_micros: int) -> Prediction:
         """The record that is made durable before anything is sent."""
         now_ms = int(self.clock() * 1000)
         inputs = json_bytes(submission.inputs)
@@ -136,13 +201,21 @@ class Submit:
             input_bytes=len(inputs),
             input_sha256=fingerprint(submission.inputs),
             callback_url=submission.callback_url,
-            price_micros=model.price_micros,
+            price_micros=price_micros,
+            money="held",
             request_id=submission.request_id,
             traceparent=submission.traceparent,
             answer=initial_answer(prediction_id, model.id, now_ms),
         )
 
-    async def _start(self, intent: Prediction, model: Model, submission: Submission, story: _Story) -> Prediction:
+    async def _start(
+        self,
+        intent: Prediction,
+        model: Model,
+        submission: Submission,
+        idempotency: IdempotencyKey | None,
+        story: _Story,
+    ) -> Prediction:
         """POST once, then write down what came of it; a refusal after the caller got an id ends the prediction."""
         try:
             started = await self.upstream.create(model.id, intent.input, submission.headers)
@@ -152,19 +225,22 @@ class Submit:
                 reason = f"not started: {refusal}"
                 return await self._record(intent, lambda p, now: ended_by_gateway(p, State.FAILED, reason, now), None)
             story.taken_back = True
-            await self._take_back(intent)
+            await self._take_back(intent, idempotency)
             raise
         except OutcomeUnknown as unknown:
             self.metrics.submissions.labels(intent.tenant, model.id, "unconfirmed").inc()
             log.warning("submission unconfirmed", prediction=intent.id, tenant=intent.tenant, reason=str(unknown))
             return await self._record(intent, lambda p, _: outcome_unknown(p), model.poll.usual_s)
         self.metrics.submissions.labels(intent.tenant, model.id, "started").inc()
-        return await self._record(intent, _confirm(started), first_look_s(model.poll, random()))  # noqa: S311 jitter
+        recorded = await self._record(intent, _confirm(started), first_look_s(model.poll, random()))  # noqa: S311 jitter
+        if recorded.state is State.SUBMITTING:  # the task the answer names is another prediction's: it proves nothing
+            return await self._record(intent, lambda p, _: outcome_unknown(p), model.poll.usual_s)
+        return recorded
 
-    async def _take_back(self, intent: Prediction) -> None:
+    async def _take_back(self, intent: Prediction, idempotency: IdempotencyKey | None) -> None:
         """Forget the admission; if Redis is away just now, the record ends by itself as never confirmed."""
         try:
-            await self.predictions.withdraw(intent)
+            await self.ledger.withdraw(intent, idempotency)
         except StoreUnavailable as away:
             log.warning("admission not withdrawn", prediction=intent.id, tenant=intent.tenant, reason=str(away))
 
@@ -191,6 +267,9 @@ class Submit:
         if not self.running:
             return 0
         _, pending = await asyncio.wait(set(self.running), timeout=within_s)
+        for task in pending:  # what comes of them would be written to stores that are closed by then
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
         return len(pending)
 
 

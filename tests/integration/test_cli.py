@@ -1,71 +1,25 @@
 """The `breakwater` command as operators and scripts use it."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from base64 import urlsafe_b64encode
-from typing import Any, Final
+from typing import Final
 
 import httpx2
 import pytest
-from click.testing import CliRunner, Result
-from pydantic_core import from_json
 
 from service.app import create_app
-from service.cli import main
+from service.domain.api_keys import digest
 from service.resources import open_resources
 from service.settings import load_settings
+from tests.integration.cli_calls import KEY, invoke, printed, process, refused, set_up
 
 COMMANDS: Final = ("serve", "worker", "dev", "simulate", "listen", "tenant", "key", "endpoint")
-KEY: Final = urlsafe_b64encode(b"c" * 32).decode()
 
 
 @pytest.fixture
 def environment(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """What an operator has set."""
-    monkeypatch.setenv("BREAKWATER_REDIS_URL", redis_url)
-    monkeypatch.setenv("BREAKWATER_ENCRYPTION_KEY", KEY)
-    monkeypatch.setenv("BREAKWATER_CALLBACK_ALLOW", "127.0.0.1/32")
-    return monkeypatch
-
-
-def invoke(*arguments: str) -> Result:
-    """Run the command inside this process, with logging left alone."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.cli.operator.configure_logging", lambda *_: None)
-        return CliRunner().invoke(main, arguments)
-
-
-def printed(*arguments: str) -> Any:
-    """What a successful command prints with `--json`: one document and nothing else."""
-    result = invoke(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    assert result.stderr == ""
-    return from_json(result.stdout)
-
-
-def refused(*arguments: str) -> str:
-    """The one line with which a command fails."""
-    result = invoke(*arguments)
-    assert result.exit_code == 1, result.output
-    assert result.stdout == ""
-    [line] = result.stderr.splitlines()
-    assert line.startswith("Error: ")
-    return line.removeprefix("Error: ")
-
-
-def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a process of its own, with nothing set but what is given."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("BREAKWATER_", "WAVESPEED_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "service", *arguments],
-        env={**clean, **environment},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    return set_up(monkeypatch, redis_url)
 
 
 def test_help_lists_every_command_and_needs_no_configuration() -> None:
@@ -76,7 +30,17 @@ def test_help_lists_every_command_and_needs_no_configuration() -> None:
     assert [name for name in COMMANDS if name not in listed] == []
 
 
-@pytest.mark.parametrize("arguments", [(name,) for name in COMMANDS if name not in ("simulate",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *((name,) for name in COMMANDS if name not in ("simulate",)),
+        *(
+            ("tenant", name)
+            for name in ("create", "set", "show", "list", "suspend", "resume", "delete", "usage", "apply")
+        ),
+        *(("key", name) for name in ("create", "list", "revoke")),
+    ],
+)
 def test_every_command_explains_itself(arguments: tuple[str, ...]) -> None:
     """`--help` of each command ends well and says what it is for."""
     result = invoke(*arguments, "--help")
@@ -92,20 +56,6 @@ def test_the_version_is_the_package_s() -> None:
 def test_an_unknown_command_is_a_usage_error() -> None:
     """Exit 2, as with every usage error."""
     assert invoke("tennant").exit_code == 2
-
-
-@pytest.mark.usefixtures("environment")
-def test_tenants_are_created_and_listed() -> None:
-    """Both in one shape, in which everything given is found again."""
-    acme = printed("tenant", "create", "acme", "--name", "Acme & Co", "--callback-allow", "*.svc.cluster.local")
-    assert acme.pop("created_at").endswith("Z")
-    assert acme == {"id": "acme", "name": "Acme & Co", "state": "active", "callback_allow": "*.svc.cluster.local"}
-    assert printed("tenant", "create", "beta")["name"] == "beta"
-    listed = printed("tenant", "list")
-    assert [(tenant["id"], set(tenant)) for tenant in listed] == [
-        (tenant_id, {"id", "name", "state", "callback_allow", "created_at"}) for tenant_id in ("acme", "beta")
-    ]
-    assert "Acme & Co" in invoke("tenant", "list").stdout
 
 
 @pytest.mark.usefixtures("environment")
@@ -145,7 +95,9 @@ def test_a_created_key_works_until_it_is_revoked() -> None:
 
     printed("tenant", "create", "acme")
     made = printed("key", "create", "acme", "--name", "ci")
-    assert set(made) == {"id", "name", "tenant", "key"}
+    assert set(made) == {"id", "name", "tenant", "created_at", "last_used_at", "expires_at", "key", "sha256"}
+    assert made["sha256"] == f"sha256:{digest(made['key'])}"
+    assert (made["created_at"][-1], made["last_used_at"], made["expires_at"]) == ("Z", None, None)
     assert (made["name"], made["tenant"], made["key"][:3]) == ("ci", "acme", "bw_")
     assert asyncio.run(status(made["key"])) == 200
     assert printed("key", "revoke", "acme", made["id"]) == {"id": made["id"], "tenant": "acme", "revoked": True}
@@ -162,6 +114,21 @@ def test_a_created_key_works_until_it_is_revoked() -> None:
         (("tenant", "create", "beta", "--name", "x" * 101), "name: "),
         (("tenant", "create", "beta", "--callback-allow", "127.0.0.1/32"), "callback_allow: "),
         (("tenant", "create", "beta", "--callback-allow", "10.0.0.0/99"), "callback_allow: "),
+        (("tenant", "create", "beta", "--daily", "-1"), "limits.daily: "),
+        (("tenant", "create", "beta", "--burst", "5"), "limits: burst needs rate_per_minute"),
+        (("tenant", "create", "beta", "--budget-usd", "$5"), "limits.budget_usd: "),
+        (("tenant", "create", "beta", "--model", "a b"), "models.0: "),
+        (("tenant", "set", "acme", "--weight", "0"), "weight: "),
+        (("tenant", "set", "nobody", "--weight", "2"), "nobody"),
+        (("tenant", "show", "nobody"), "nobody"),
+        (("tenant", "show", "acme:keys"), "acme:keys"),
+        (("tenant", "suspend", "nobody"), "nobody"),
+        (("tenant", "resume", "nobody"), "nobody"),
+        (("tenant", "delete", "nobody"), "nobody"),
+        (("tenant", "usage", "nobody"), "nobody"),
+        (("tenant", "usage", "--since", "yesterday"), "since: "),
+        (("tenant", "usage", "acme", "--until", "2026-02-30"), "until: "),
+        (("key", "list", "nobody"), "nobody"),
         (("key", "create", "nobody"), "nobody"),
         (("key", "create", "acme", "--name", " "), "name: "),
         (("key", "revoke", "acme", "key_nothing"), "key_nothing"),
@@ -183,7 +150,8 @@ def test_nothing_is_listed_as_an_empty_list() -> None:
     """Scripts get JSON also when there is nothing."""
     assert printed("tenant", "list") == []
     printed("tenant", "create", "acme")
-    assert printed("endpoint", "list", "acme") == []
+    for arguments in (("endpoint", "list", "acme"), ("key", "list", "acme"), ("tenant", "usage")):
+        assert printed(*arguments) == []
 
 
 @pytest.mark.parametrize(

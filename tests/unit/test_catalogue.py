@@ -48,7 +48,7 @@ class TestBuiltIn:
     def test_sora_2_is_there(self) -> None:
         """It can be found by id, has a price, and is polled as a video is."""
         assert [model.id for model in read_catalogue()] == ["openai/sora-2"]
-        assert SORA.price_micros == 400_000
+        assert SORA.usual_price_micros == 400_000
         assert SORA.poll == PollProfile(usual_s=45, step_s=5, max_step_s=30, deadline_s=1800)
 
     @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_an_operators_file_adds_models() -> None:
     catalogue = read_catalogue(entry())
     assert [model.id for model in catalogue] == ["openai/sora-2", "wavespeed-ai/wan-2.1/i2v-480p"]
     added = catalogue.get("wavespeed-ai/wan-2.1/i2v-480p")
-    assert (added.name, added.price_micros) == ("Wan 2.1", 200_000)
+    assert (added.name, added.usual_price_micros) == ("Wan 2.1", 200_000)
     assert added.poll == PollProfile(usual_s=30, step_s=5, max_step_s=20, deadline_s=900)
     with pytest.raises(InvalidInput, match="image: is required"):
         added.check({"prompt": "waves"})
@@ -138,7 +138,7 @@ def test_an_operators_file_replaces_models() -> None:
     catalogue = read_catalogue(entry("openai/sora-2", price="1.50"))
     replaced = catalogue.get("openai/sora-2")
     assert [model.id for model in catalogue] == ["openai/sora-2"]
-    assert replaced.price_micros == 1_500_000
+    assert replaced.usual_price_micros == 1_500_000
     with pytest.raises(InvalidInput, match="image: is required"):
         replaced.check({"prompt": "waves"})
 

@@ -8,7 +8,8 @@ from openapi_pydantic.util import construct_open_api_with_schema_class
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.domain.catalogue import Catalogue
-from service.http.description import native, wavespeed
+from service.http.description import admin as operators
+from service.http.description import native, predictions, wavespeed
 from service.http.description.inputs import input_schemas
 from service.http.description.operations import HEADERS, PARAMETERS, operation, text_answer
 
@@ -17,40 +18,61 @@ GATEWAY_TAG: Final = "The gateway itself"
 _INTRODUCTION: Final = (
     "Breakwater stands between your services and WaveSpeed. Call it as you would call WaveSpeed, with this base "
     "URL and a key of your team's own: submit to a model, then read `urls.get` until the status is `completed` or "
-    "`failed`. Or be called back: for one submission with `?webhook=`, for all by registering an endpoint.\n\n"
+    "`failed`. Or be called back: for one submission with `?webhook=`, for all by registering an endpoint. `/v1` does "
+    "the same in the gateway's own form.\n\n"
+    "Your team may have limits of its own: answers to submissions say in `RateLimit` where they stand. One that would "
+    "be passed refuses a submission with 429, a budget with 402. Send an `Idempotency-Key` with a submission, and you "
+    "may safely send it again when its answer got lost: no second run is started or paid for.\n\n"
     'Errors under `/api/` have WaveSpeed\'s form, `{"code", "message"}`. All others are '
     "`application/problem+json` (RFC 9457): `code` names the kind of error, `retryable` says whether the same "
     "request may succeed later. `Retry-After` stands on answers for which waiting helps, `X-Request-Id` on every "
     "answer: name it when you report a problem."
 )
 
+_OPERATOR_TAG: Final = Tag(
+    name=operators.TAG, description="Tenants, their keys, what they used, and what was done. For operators alone."
+)
+
 _TAGS: Final = (
     Tag(name=wavespeed.TAG, description="Submit to a model and read the result, in WaveSpeed's own form."),
+    Tag(
+        name=predictions.TAG, description="The same in the gateway's own form, with plain statuses and problem details."
+    ),
+    Tag(name=predictions.QUOTA_TAG, description="What your team may use, and what it has used."),
     Tag(name=native.TAG, description="Where your team wants events sent."),
-    Tag(name=GATEWAY_TAG, description="Health, metrics and this description. No key needed."),
+)
+
+_GATEWAY: Final = Tag(name=GATEWAY_TAG, description="Health, metrics and this description. No key needed.")
+
+_BEARER: Final = SecurityScheme(
+    type="http",
+    scheme="bearer",
+    description="Your team's API key, as `Authorization: Bearer bw_...`. Operators make one with "
+    "`breakwater key create TENANT`; it is shown once.",
+)
+
+_OPERATOR: Final = SecurityScheme(
+    type="http",
+    scheme="bearer",
+    description="For `/admin/v1` alone: the operators' token, which is the gateway's setting `BREAKWATER_ADMIN_TOKEN`. "
+    "No team's key is good for that, nor this token for anything else.",
 )
 
 
-def describe(catalogue: Catalogue) -> dict[str, Any]:
-    """The document, ready to be written as JSON."""
+def describe(catalogue: Catalogue, *, admin: bool) -> dict[str, Any]:
+    """The document, ready to be written as JSON; `admin` says whether this gateway has the operators' face."""
+    faces = wavespeed.paths(catalogue) | predictions.paths() | native.paths()
     document = OpenAPI(
         openapi="3.1.1",
         info=Info(title="Breakwater", version=version("breakwater"), description=_INTRODUCTION),
         servers=[Server(url="/", description="The gateway this was read from.")],
         security=[{"bearer": []}],
-        tags=list(_TAGS),
-        paths=wavespeed.paths(catalogue) | native.paths() | _gateway_paths(),
+        tags=[*_TAGS, *([_OPERATOR_TAG] if admin else []), _GATEWAY],
+        paths=faces | (operators.paths() if admin else {}) | _gateway_paths(),
         components=Components(
             headers=dict(HEADERS),
             parameters=dict(PARAMETERS),
-            securitySchemes={
-                "bearer": SecurityScheme(
-                    type="http",
-                    scheme="bearer",
-                    description="Your team's API key, as `Authorization: Bearer bw_...`. Operators make one with "
-                    "`breakwater key create TENANT`; it is shown once.",
-                )
-            },
+            securitySchemes={"bearer": _BEARER, **({"operator": _OPERATOR} if admin else {})},
         ),
     )
     described: dict[str, Any] = construct_open_api_with_schema_class(document).model_dump(
@@ -80,4 +102,4 @@ def _gateway_paths() -> dict[str, PathItem]:
 
 def _public(operation_id: str, summary: str, description: str, answers: dict[str, Response]) -> PathItem:
     """A path that is read without a key."""
-    return PathItem(get=operation(GATEWAY_TAG, operation_id, summary, description, answers=answers, public=True))
+    return PathItem(get=operation(GATEWAY_TAG, operation_id, summary, description, answers=answers, security=()))

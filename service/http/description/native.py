@@ -1,11 +1,18 @@
-"""`/v1` described."""
+"""`/v1/endpoints` described."""
 
 from typing import Final, get_args
 
-from openapi_pydantic import Header, PathItem, Schema
+from openapi_pydantic import PathItem
 
 from service.domain.predictions import EventType, rfc3339
-from service.http.description.operations import EXAMPLE_TIME_MS, json_answer, json_body, operation, schema_of
+from service.http.description.operations import (
+    EXAMPLE_TIME_MS,
+    LOCATION,
+    json_answer,
+    json_body,
+    operation,
+    schema_of,
+)
 from service.http.description.refusals import (
     CALLBACK_DENIED,
     STORE_UNAVAILABLE,
@@ -34,9 +41,8 @@ _SECRET: Final = "whsec_" + "ZXhhbXBsZSBzZWNyZXQsIG5vdCBhIHJlYWwgb25lISE="
 
 
 def paths() -> dict[str, PathItem]:
-    """Every path of the native face."""
+    """Where a team registers its callback URLs."""
     event_types = ", ".join(f"`{event}`" for event in get_args(EventType))
-    location = Header(description="The path of the endpoint.", param_schema=Schema(type="string"))
     create = operation(
         TAG,
         "create_endpoint",
@@ -51,7 +57,7 @@ def paths() -> dict[str, PathItem]:
                 "Registered. The secret is shown this once.",
                 EndpointCreated,
                 {"endpoint": EndpointCreated(**_EXAMPLE.model_dump(), secret=_SECRET).model_dump()},
-                {"Location": location},
+                LOCATION,
             ),
             **refusals(
                 _ENDPOINTS,

@@ -17,13 +17,27 @@ from openapi_pydantic import (
 from openapi_pydantic.util import PydanticSchema
 from pydantic import BaseModel
 
+from service.domain.limits import LimitState
+from service.http.quota_headers import quota_headers
+from service.stores.keys import IDEMPOTENCY_MS
+
 EXAMPLE_ID: Final = "019b76da80007c3d9f0e5a4b3c2d1e0f"
 """The prediction of every example."""
 
 EXAMPLE_TIME_MS: Final = 1_767_225_600_000
 """When every example happens: the start of 2026, in unix milliseconds."""
 
+EXAMPLE_LIMITS: Final = (
+    LimitState("rate", 10, 9, 6_000, 60),
+    LimitState("concurrency", 8, 3, 0),
+    LimitState("budget", 500_000_000, 412_500_000, 2_678_400_000, 2_678_400),
+)
+"""Where the limits of every example stand."""
+
 JSON: Final = "application/json"
+
+OPERATORS: Final[Sequence[dict[str, list[str]]]] = ({"operator": []},)
+"""What the operators' face asks for, instead of a team's key."""
 
 Headers = Mapping[str, Header | Reference]
 
@@ -39,7 +53,7 @@ def component(kind: str, name: str) -> Reference:
 
 
 def parameter(
-    name: str, where: Literal["path", "query", "header"], description: str, schema: Schema, example: str
+    name: str, where: Literal["path", "query", "header"], description: str, schema: Schema, example: Any
 ) -> Parameter:
     """One parameter; those of a path are required, no other."""
     required = {"required": True} if where == "path" else {}
@@ -47,6 +61,8 @@ def parameter(
         {"name": name, "in": where, "description": description, "schema": schema, "example": example, **required}
     )
 
+
+_QUOTA_EXAMPLES: Final = quota_headers(EXAMPLE_LIMITS)
 
 HEADERS: Final = {
     "RequestId": Header(
@@ -56,6 +72,23 @@ HEADERS: Final = {
     ),
     "RetryAfter": Header(
         description="Seconds to wait before trying again.", param_schema=Schema(type="integer", minimum=1)
+    ),
+    "Authenticate": Header(description="How to authenticate.", param_schema=Schema(type="string"), example="Bearer"),
+    "Location": Header(description="The path of what was made.", param_schema=Schema(type="string")),
+    "RateLimitPolicy": Header(
+        description="Each of your team's limits by name: `q` how much in `w` seconds, `qu` its unit where it is not "
+        "requests. Not there for a team without limits.",
+        param_schema=Schema(type="string"),
+        example=_QUOTA_EXAMPLES["ratelimit-policy"],
+    ),
+    "RateLimit": Header(
+        description="Where each limit stands: `r` is left, for `t` seconds until it resets.",
+        param_schema=Schema(type="string"),
+        example=_QUOTA_EXAMPLES["ratelimit"],
+    ),
+    "IdempotentReplayed": Header(
+        description="There when an earlier submission with the same `Idempotency-Key` got this answer before.",
+        param_schema=Schema(type="string", const="true"),
     ),
 }
 """Answer headers that more than one operation has, by component name."""
@@ -68,10 +101,36 @@ PARAMETERS: Final = {
         Schema(type="string", pattern="^[A-Za-z0-9._:-]{1,100}$"),
         "checkout-7f3a",
     ),
+    "IdempotencyKey": parameter(
+        "Idempotency-Key",
+        "header",
+        "A key of your own for this submission: 1 to 255 printable ASCII characters, in double quotes or bare. A copy "
+        "with the same key gets the same answer and starts nothing new. It is your team's own, counts for this face "
+        f"alone, and is remembered for {IDEMPOTENCY_MS // 3_600_000} hours.",
+        Schema(type="string", minLength=1, maxLength=257),
+        "8e03978e-40d5-43dd-bc93-6894a57f9324",
+    ),
 }
-"""Parameters that every operation has, by component name."""
+"""Parameters that more than one operation has, by component name."""
 
-RETRY_AFTER: Final[Headers] = {"Retry-After": component("headers", "RetryAfter")}
+REFUSAL_HEADERS: Final[Headers] = {
+    "Retry-After": component("headers", "RetryAfter"),
+    "WWW-Authenticate": component("headers", "Authenticate"),
+    "RateLimit-Policy": component("headers", "RateLimitPolicy"),
+    "RateLimit": component("headers", "RateLimit"),
+}
+"""What an error answer may have beside the headers that every answer has."""
+
+QUOTA_HEADERS: Final[Headers] = {name: REFUSAL_HEADERS[name] for name in ("RateLimit-Policy", "RateLimit")}
+"""Where a team's limits stand."""
+
+ACCEPTED_HEADERS: Final[Headers] = {
+    **QUOTA_HEADERS,
+    "Idempotent-Replayed": component("headers", "IdempotentReplayed"),
+}
+"""What the answer to an accepted submission has."""
+
+LOCATION: Final[Headers] = {"Location": component("headers", "Location")}
 
 
 def operation(
@@ -81,47 +140,52 @@ def operation(
     description: str,
     *,
     answers: Mapping[str, Response],
-    parameters: Sequence[Parameter] = (),
+    parameters: Sequence[Parameter | Reference] = (),
     body: RequestBody | None = None,
-    public: bool = False,
+    security: Sequence[dict[str, list[str]]] | None = None,
 ) -> Operation:
-    """One operation. `answers` by status; `public` ones need no API key."""
+    """One operation. `answers` by status; `security` where it is not a team's key: `OPERATORS`, or () for nothing."""
     return Operation(
         tags=[tag],
         operationId=operation_id,
         summary=summary,
         description=description,
-        parameters=[*parameters, *(component("parameters", name) for name in PARAMETERS)],
+        parameters=[*parameters, component("parameters", "RequestId")],
         requestBody=body,
         responses={status: answers[status] for status in sorted(answers)},
-        security=[] if public else None,
+        security=None if security is None else list(security),
     )
 
 
 def json_body(schema: Reference | Schema, examples: Mapping[str, Any]) -> RequestBody:
     """A request body; `examples` by name."""
-    return RequestBody(required=True, content={JSON: _media(schema, examples)})
+    return RequestBody(required=True, content={JSON: json_media(schema, examples)})
 
 
 def json_answer(
     description: str, schema: type[BaseModel], examples: Mapping[str, Any], headers: Headers | None = None
 ) -> Response:
     """An answer in JSON; `examples` by name."""
-    return answer(description, {JSON: _media(schema_of(schema), examples)}, headers)
+    return answer(description, {JSON: json_media(schema_of(schema), examples)}, headers)
 
 
 def text_answer(description: str, example: str, media_type: str = "text/plain; charset=utf-8") -> Response:
     """An answer that is text."""
-    return answer(description, {media_type: MediaType(media_type_schema=Schema(type="string"), example=example)})
+    return answer(description, {media_type: text_media(example)})
 
 
-def answer(description: str, content: dict[str, MediaType], headers: Headers | None = None) -> Response:
-    """An answer; `headers` are those beside the ones that every answer has."""
+def answer(description: str, content: dict[str, MediaType] | None = None, headers: Headers | None = None) -> Response:
+    """An answer, without `content` one that has no body; `headers` are those beside the ones every answer has."""
     every = {"X-Request-Id": component("headers", "RequestId"), **(headers or {})}
     return Response(description=description, headers=every, content=content)
 
 
-def _media(schema: Reference | Schema, examples: Mapping[str, Any]) -> MediaType:
+def json_media(schema: Reference | Schema, examples: Mapping[str, Any]) -> MediaType:
     """A body in JSON."""
     shown: dict[str, Example | Reference] = {name: Example(value=value) for name, value in examples.items()}
     return MediaType(media_type_schema=schema, examples=shown or None)
+
+
+def text_media(example: str) -> MediaType:
+    """A body that is text."""
+    return MediaType(media_type_schema=Schema(type="string"), example=example)

@@ -13,11 +13,16 @@ from starlette.requests import Request
 
 from service.domain.errors import (
     AccountFault,
+    AlreadyExists,
     BreakwaterError,
     CallbackDenied,
     CapacityReached,
+    Conflict,
     FieldError,
+    IdempotencyConflict,
+    IdempotencyMismatch,
     InvalidInput,
+    ModelDenied,
     NeverSent,
     NotFound,
     Overloaded,
@@ -27,7 +32,8 @@ from service.domain.errors import (
     Unauthenticated,
     UpstreamRefused,
 )
-from service.http.description.operations import JSON, RETRY_AFTER, answer, schema_of
+from service.domain.limits import LimitName, LimitState, QuotaExceeded
+from service.http.description.operations import JSON, REFUSAL_HEADERS, answer, schema_of
 from service.http.problems import PayloadTooLarge, problem_of, render
 
 _REQUEST_ID: Final = "checkout-7f3a"
@@ -50,7 +56,7 @@ class WrongField(BaseModel):
 class Problem(BaseModel):
     """An error as RFC 9457 problem details."""
 
-    type: str
+    type: str = Field(description="`about:blank`, or the URI of a kind that has one.")
     title: str = Field(description="The HTTP status in words.")
     status: int = Field(description="The HTTP status.")
     detail: str = Field(description="What is wrong, for humans.")
@@ -59,6 +65,11 @@ class Problem(BaseModel):
     request_id: str = Field(description="The same as in X-Request-Id.")
     retryable: bool = Field(description="Whether the same request may succeed later.")
     errors: list[WrongField] = Field(description="Every wrong field, for `invalid_input`.")
+    violated_policies: list[LimitName] = Field(
+        default_factory=list,
+        alias="violated-policies",
+        description="The limits that refuse, for `quota_exceeded` and `budget_exceeded`; no other has it.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +83,41 @@ class Refusal:
     def of_field(field: str, message: str) -> "Refusal":
         """A body that is not JSON, or has wrong fields."""
         error = InvalidInput([FieldError(field, message)])
-        return Refusal(error, "Not JSON, or fields that are wrong; every one is named. Nothing was charged.")
+        return Refusal(error, "Not JSON, or fields that are wrong; every one is named. Nothing was written or charged.")
+
+    @staticmethod
+    def of_query(name: str, message: str) -> "Refusal":
+        """A query parameter that is wrong."""
+        return Refusal(InvalidInput([FieldError(name, message)]), "A query parameter is wrong; `errors` names it.")
 
 
 UNAUTHENTICATED: Final = Refusal(
-    Unauthenticated("unknown API key"), "No API key, or one that is malformed, unknown or revoked."
+    Unauthenticated("unknown API key"), "No API key, or one that is malformed, unknown, expired or revoked."
 )
 TENANT_SUSPENDED: Final = Refusal(
     TenantSuspended("tenant acme is suspended"), "The key is good, but the team may not submit now."
+)
+MODEL_DENIED: Final = Refusal(
+    ModelDenied("tenant acme may not use model openai/sora-2"), "The team's list of models does not name this one."
+)
+BUDGET_EXCEEDED: Final = Refusal(
+    QuotaExceeded((LimitState("budget", 500_000_000, 250_000, 1_209_600_000, 2_678_400, "refused"),)),
+    "What is left of the team's budget this month is too little for this run. Nothing was charged.",
+)
+QUOTA_EXCEEDED: Final = Refusal(
+    QuotaExceeded((LimitState("rate", 10, 0, 4_000, 60, "refused"), LimitState("daily", 500, 123, 36_000_000, 86_400))),
+    "A limit of the team's own: rate, concurrency, day or month. Nothing was charged.",
+)
+IDEMPOTENCY_CONFLICT: Final = Refusal(
+    IdempotencyConflict("a submission with this Idempotency-Key is being answered just now"),
+    "Another copy of this submission is being answered; a moment later its answer can be had.",
+)
+IDEMPOTENCY_MISMATCH: Final = Refusal(
+    IdempotencyMismatch("this Idempotency-Key was used for another request"),
+    "The key belongs to a submission that asked for something else.",
+)
+MODEL_NOT_FOUND: Final = Refusal(
+    NotFound("unknown model 'openai/sora-9'; available: openai/sora-2"), "The catalogue has no such model."
 )
 PREDICTION_NOT_FOUND: Final = Refusal(
     NotFound("prediction not found"), "There is none of this id, or it is another team's."
@@ -117,27 +155,65 @@ UPSTREAM_ACCOUNT: Final = Refusal(
 UPSTREAM_UNREACHABLE: Final = Refusal(
     NeverSent("cannot connect to WaveSpeed"), "WaveSpeed cannot be reached; nothing was started."
 )
+SUBMISSION: Final = (
+    UNAUTHENTICATED,
+    TENANT_SUSPENDED,
+    MODEL_DENIED,
+    BUDGET_EXCEEDED,
+    QUOTA_EXCEEDED,
+    IDEMPOTENCY_CONFLICT,
+    IDEMPOTENCY_MISMATCH,
+    TOO_LARGE,
+    CALLBACK_DENIED,
+    UPSTREAM_REFUSED,
+    UPSTREAM_REFUSED_ODDLY,
+    UPSTREAM_CAPACITY,
+    OVERLOADED,
+    STORE_UNAVAILABLE,
+    UPSTREAM_ACCOUNT,
+    UPSTREAM_UNREACHABLE,
+)
+"""How a submission can fail on either face, beside a wrong body."""
+
+NO_OPERATOR: Final = Refusal(Unauthenticated("wrong admin token"), "No admin token, or not the right one.")
+TENANT_NOT_FOUND: Final = Refusal(NotFound("tenant acme does not exist"), "There is no such tenant.")
+KEY_NOT_FOUND: Final = Refusal(
+    NotFound("tenant acme has no key key_019b76da80007a1b8c2d3e4f5a6b7c8d"), "There is no such tenant, or no such key."
+)
+TENANT_EXISTS: Final = Refusal(
+    AlreadyExists("tenant acme already exists"), "Another request created it at the same moment; ask again."
+)
+FIELD_MANAGED: Final = Refusal(
+    Conflict("limits.daily: managed by the tenants file; change it there, or force it"),
+    "The tenants file manages a field this would change.",
+)
+STILL_GOING: Final = Refusal(
+    Conflict("tenant acme has 2 predictions that have not ended; suspend it and wait for them"),
+    "Predictions of the tenant go on.",
+)
+TOO_MANY_KEYS: Final = Refusal(
+    TooMany("tenant acme has 100 keys already; revoke one first"), "The tenant has as many keys as it may."
+)
 _FAULT: Final = Refusal(BreakwaterError(), "A fault of the gateway itself; its log has the reason.")
 
 
 def refusals(path: str, possible: Iterable[Refusal]) -> dict[str, Response]:
     """The error answers of the operation at `path`, by status, with one example for each way it can fail."""
     examples: dict[str, dict[str, Example]] = defaultdict(dict)
-    waits: set[str] = set()
+    headers: dict[str, set[str]] = defaultdict(set)
     content_type = ""
     for refusal in (*possible, _FAULT):
         problem = problem_of(refusal.error)
         rendered = render(_request_for(path), problem)
         status, content_type = str(rendered.status_code), rendered.headers["content-type"]
         examples[status][problem.code] = Example(summary=refusal.meaning, value=from_json(bytes(rendered.body)))
-        if "retry-after" in rendered.headers:
-            waits.add(status)
+        headers[status] |= {name for name in REFUSAL_HEADERS if name in rendered.headers}
     schema = schema_of(WaveSpeedError if content_type == JSON else Problem)
     return {
         status: answer(
             HTTPStatus(int(status)).phrase,
             {content_type: MediaType(media_type_schema=schema, examples=dict(found))},
-            RETRY_AFTER if status in waits else {},
+            {name: header for name, header in REFUSAL_HEADERS.items() if name in headers[status]},
         )
         for status, found in examples.items()
     }

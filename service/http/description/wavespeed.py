@@ -12,6 +12,7 @@ from service.domain.predictions import Prediction, State, initial_answer
 from service.domain.representations import wavespeed_prediction
 from service.http.description.inputs import component_name, example_input
 from service.http.description.operations import (
+    ACCEPTED_HEADERS,
     EXAMPLE_ID,
     EXAMPLE_TIME_MS,
     component,
@@ -21,21 +22,14 @@ from service.http.description.operations import (
     parameter,
 )
 from service.http.description.refusals import (
-    CALLBACK_DENIED,
-    OVERLOADED,
     PREDICTION_NOT_FOUND,
     STORE_UNAVAILABLE,
-    TENANT_SUSPENDED,
-    TOO_LARGE,
+    SUBMISSION,
     UNAUTHENTICATED,
-    UPSTREAM_ACCOUNT,
-    UPSTREAM_CAPACITY,
-    UPSTREAM_REFUSED,
-    UPSTREAM_REFUSED_ODDLY,
-    UPSTREAM_UNREACHABLE,
     Refusal,
     refusals,
 )
+from service.http.wavespeed.account import UNLIMITED_BALANCE
 from service.http.wavespeed.submit import TRAVELLING_HEADERS
 
 TAG: Final = "Predictions"
@@ -96,6 +90,22 @@ class WebhookSecretEnvelope(BaseModel):
     data: WebhookSecret
 
 
+class Balance(BaseModel):
+    """What is left of a tenant's own budget."""
+
+    balance: float = Field(
+        ge=0, description=f"Dollars left this month; {UNLIMITED_BALANCE:,} for a team without a budget."
+    )
+
+
+class BalanceEnvelope(BaseModel):
+    """The balance in WaveSpeed's success envelope."""
+
+    code: Literal[200]
+    message: str
+    data: Balance
+
+
 def paths(catalogue: Catalogue) -> dict[str, PathItem]:
     """Every path of WaveSpeed's face."""
     models = {f"/api/v3/{model.id}": PathItem(post=_submit(model)) for model in catalogue}
@@ -104,6 +114,7 @@ def paths(catalogue: Catalogue) -> dict[str, PathItem]:
         long: PathItem(get=_read(long, "read_result", "Read a prediction")),
         short: PathItem(get=_read(short, "read_prediction", "Read a prediction, short form")),
         "/api/v3/webhook/secret": PathItem(get=_webhook_secret()),
+        "/api/v3/balance": PathItem(get=_balance()),
     }
 
 
@@ -116,7 +127,7 @@ def _submit(model: Model) -> Operation:
         TAG,
         f"submit_{component_name(model.id)}",
         f"Submit to {model.name}",
-        f"One run costs ${dollars(model.price_micros)}. The answer comes as soon as WaveSpeed has accepted the "
+        f"{_price(model)} The answer comes as soon as WaveSpeed has accepted the "
         "submission, and within seconds in any case. Input is checked before anything is sent.\n\n"
         f"Of the request's headers only these go on to WaveSpeed: {travelling}.",
         parameters=[
@@ -126,7 +137,8 @@ def _submit(model: Model) -> Operation:
                 "A URL to call once, when the prediction has ended. It must be one your team may use.",
                 Schema(type="string", maxLength=MAX_URL),
                 "https://hooks.example.com/videos",
-            )
+            ),
+            component("parameters", "IdempotencyKey"),
         ],
         body=json_body(
             component("schemas", component_name(model.id)), {"input": example} if example is not None else {}
@@ -136,26 +148,20 @@ def _submit(model: Model) -> Operation:
                 "Accepted: read `data.urls.get` until the status is final.",
                 WaveSpeedEnvelope,
                 {"created": _answered(model.id)},
+                ACCEPTED_HEADERS,
             ),
-            **refusals(
-                f"/api/v3/{model.id}",
-                [
-                    Refusal.of_field(str(required[0]), "is required"),
-                    CALLBACK_DENIED,
-                    UPSTREAM_REFUSED,
-                    UNAUTHENTICATED,
-                    TENANT_SUSPENDED,
-                    TOO_LARGE,
-                    UPSTREAM_CAPACITY,
-                    UPSTREAM_REFUSED_ODDLY,
-                    OVERLOADED,
-                    STORE_UNAVAILABLE,
-                    UPSTREAM_ACCOUNT,
-                    UPSTREAM_UNREACHABLE,
-                ],
-            ),
+            **refusals(f"/api/v3/{model.id}", [Refusal.of_field(str(required[0]), "is required"), *SUBMISSION]),
         },
     )
+
+
+def _price(model: Model) -> str:
+    """What a run costs, and what decides that."""
+    price, usual = model.price, f"${dollars(model.usual_price_micros)}"
+    if not price.second_usd:
+        return f"One run costs {usual}."
+    decisive = f"`{price.seconds_input}`" + (f" and `{price.size_input}`" if price.size_factors else "")
+    return f"One run of {price.default_s} s costs {usual}; {decisive} may change that."
 
 
 def _read(path: str, operation_id: str, summary: str) -> Operation:
@@ -203,6 +209,21 @@ def _webhook_secret() -> Operation:
         answers={
             "200": json_answer("The secret.", WebhookSecretEnvelope, {"secret": example}),
             **refusals("/api/v3/webhook/secret", [UNAUTHENTICATED, STORE_UNAVAILABLE]),
+        },
+    )
+
+
+def _balance() -> Operation:
+    """Read what is left of the budget."""
+    example = {"code": 200, "message": "success", "data": {"balance": 412.5}}
+    return operation(
+        TAG,
+        "read_balance",
+        "Read your balance",
+        "What is left of your team's own budget for the month, never the company's balance. `/v1/quota` says more.",
+        answers={
+            "200": json_answer("The balance.", BalanceEnvelope, {"balance": example}),
+            **refusals("/api/v3/balance", [UNAUTHENTICATED, STORE_UNAVAILABLE]),
         },
     )
 

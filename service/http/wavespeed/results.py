@@ -15,7 +15,12 @@ from service.http.access_log import note
 from service.stores.prediction_store import PredictionStore
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
-"""What our ids look like; anything else never reaches Redis."""
+"""What our ids look like."""
+
+
+def is_prediction_id(text: str) -> bool:
+    """Whether a text looks like one of our ids; anything else is unknown without a look."""
+    return _ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class ResultHandler:
     async def __call__(self, request: Request, tenant: Tenant) -> Response:
         """Answer WaveSpeed's envelope, or 404 for an id that is unknown or another tenant's."""
         prediction_id = request.path_params["id"]
-        if not _ID.fullmatch(prediction_id):
+        if not is_prediction_id(prediction_id):
             raise NotFound("prediction not found")
         note(request.scope, prediction=prediction_id)
         answer = await self.predictions.read_answer(prediction_id, tenant.id)

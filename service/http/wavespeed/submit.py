@@ -14,6 +14,7 @@ from service.domain.representations import wavespeed_prediction
 from service.domain.tenants import Tenant
 from service.http.access_log import note, request_id
 from service.http.bodies import read_json_object
+from service.http.idempotency import accepted_headers, idempotency_key
 from service.usecases.submit import Submission, Submit
 
 TRAVELLING_HEADERS: Final = (
@@ -46,7 +47,7 @@ class SubmitHandler:
         synchronous = self._take_flag(inputs, "enable_sync_mode")
         if self._take_flag(inputs, "enable_base64_output"):
             raise InvalidInput([FieldError("enable_base64_output", "is not supported; read the output URLs instead")])
-        headers = _travelling(request)
+        headers = travelling(request)
         submission = Submission(
             model=request.path_params["model"],
             callback_url=self._take_callback(request, inputs),
@@ -54,10 +55,16 @@ class SubmitHandler:
             headers=headers,
             request_id=request_id(request.scope),
             traceparent=headers.get("traceparent", ""),
+            idempotency_key=idempotency_key(request),
+            route="wavespeed",
         )
-        prediction = await self.submit(tenant, submission)
-        note(request.scope, prediction=prediction.id)
-        return Response(self._envelope(prediction, synchronous), media_type="application/json")
+        accepted = await self.submit(tenant, submission)
+        note(request.scope, prediction=accepted.prediction.id)
+        return Response(
+            self._envelope(accepted.prediction, synchronous),
+            headers=accepted_headers(accepted),
+            media_type="application/json",
+        )
 
     def _envelope(self, prediction: Prediction, synchronous: bool) -> bytes:
         """WaveSpeed's success envelope."""
@@ -91,7 +98,7 @@ class SubmitHandler:
         return given["webhook"] or given["webhook_url"] or ""
 
 
-def _travelling(request: Request) -> dict[str, str]:
+def travelling(request: Request) -> dict[str, str]:
     """The caller's headers that go on to WaveSpeed."""
     given = {name: request.headers.get(name, "") for name in TRAVELLING_HEADERS}
     return {name: value for name, value in given.items() if _HEADER_VALUE.fullmatch(value)}

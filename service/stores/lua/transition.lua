@@ -1,6 +1,7 @@
 -- The one writer of a prediction's state: compare-and-set on its revision, with everything the move brings along.
 -- KEYS[1] prediction hash, KEYS[2] its events, KEYS[3] due:poll, KEYS[4] the tenant's endpoints, KEYS[5] due:deliver
--- KEYS[6] the upstream task index, once there is an upstream id: claimed with ARGV[5], else kept as long as the record
+-- KEYS[6] the tenant's slots, KEYS[7] the ledger and KEYS[8] the usage of the month of admission
+-- KEYS[9] the upstream task index, once there is an upstream id: claimed with ARGV[5], else kept as long as the record
 -- ARGV[1] prediction id
 -- ARGV[2] the revision the change was computed from
 -- ARGV[3] ms until the next look, or "" when there is nothing more to look at
@@ -14,7 +15,9 @@
 -- ARGV[11] prefix of delivery keys
 -- ARGV[12] lifetime of a delivery in ms
 -- ARGV[13] now in ms, or "" for the server's clock
--- ARGV[14...] the record's changed fields: field, value, ...
+-- ARGV[14] what becomes of the held money: "settled", "released", or "" while it stays held
+-- ARGV[15] the end this move is, for the tenant's usage ("completed", ...), or "": it also frees the slot
+-- ARGV[16...] the record's changed fields: field, value, ...
 -- Returns {"moved", deliveries made}, or {"stale"} (another writer was first), {"gone"}, {"claimed"} (the upstream
 -- task belongs to another prediction); these three write nothing.
 local revision = redis.call('HGET', KEYS[1], 'rev')
@@ -22,7 +25,7 @@ if not revision then return {'gone'} end
 if revision ~= ARGV[2] then return {'stale'} end
 local claim = ARGV[5] ~= ''
 if claim then
-  local owner = redis.call('GET', KEYS[6])
+  local owner = redis.call('GET', KEYS[9])
   if owner and owner ~= ARGV[1] then return {'claimed'} end
 end
 local now = now_ms(ARGV[13])
@@ -40,14 +43,24 @@ if ARGV[6] ~= '' then
   end
 end
 -- Nothing was written up to here; from here on nothing can fail.
-redis.call('HSET', KEYS[1], unpack(ARGV, 14))
+redis.call('HSET', KEYS[1], unpack(ARGV, 16))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
-if claim then redis.call('SET', KEYS[6], ARGV[1], 'PX', ARGV[4]) end
-if KEYS[6] and not claim then redis.call('PEXPIRE', KEYS[6], ARGV[4]) end
+if claim then redis.call('SET', KEYS[9], ARGV[1], 'PX', ARGV[4]) end
+if KEYS[9] and not claim then redis.call('PEXPIRE', KEYS[9], ARGV[4]) end
 if ARGV[3] == '' then
   redis.call('ZREM', KEYS[3], ARGV[1])
 else
   redis.call('ZADD', KEYS[3], now + ARGV[3], ARGV[1])
+end
+if ARGV[15] ~= '' then redis.call('ZREM', KEYS[6], ARGV[1]) end
+local held = redis.call('HMGET', KEYS[1], 'day', 'model', 'price_micros')
+if held[1] and (ARGV[14] ~= '' or ARGV[15] ~= '') then -- a record of an older version was never booked
+  local columns = {}
+  if ARGV[15] ~= '' then columns = {ARGV[15], 1} end
+  if ARGV[14] ~= '' then
+    for _, part in ipairs({'held', -held[3], ARGV[14], held[3]}) do columns[#columns + 1] = part end
+  end
+  book(KEYS[7], KEYS[8], held[1], held[2], columns)
 end
 if ARGV[6] == '' then return {'moved', 0} end
 redis.call('HSET', KEYS[2], ARGV[7], ARGV[8])

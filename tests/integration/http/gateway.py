@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 
 from service.app import create_app
+from service.domain.tenant_spec import read_spec
 from service.resources import Resources, open_resources
 from service.settings import Settings
 from tests.integration.simulator.running import KEY, Running
@@ -59,9 +60,13 @@ class Gateway:
         data: dict[str, Any] = answer.json()["data"]
         return data
 
+    async def limit(self, tenant_id: str = "acme", **limits: Any) -> None:
+        """Set a tenant's limits, named as the admin API names them."""
+        await self.resources.administer.put_tenant(tenant_id, read_spec({"limits": limits}))
+
     async def key_of(self, tenant_id: str) -> str:
         """Create another tenant; its key."""
-        await self.resources.administer.create_tenant(tenant_id, tenant_id)
+        await self.resources.administer.create_tenant(tenant_id)
         return (await self.resources.administer.create_key(tenant_id, "test"))[1]
 
 
@@ -78,7 +83,7 @@ async def open_gateway(configuration: Settings, answer_within_s: float | None = 
             httpx2.AsyncClient(transport=transport, base_url="http://gateway", trust_env=False) as client,
         ):
             await wait_until(lambda: resources.redis_state.ready, what="the gateway is ready")
-            await resources.administer.create_tenant("acme", "Acme")
+            await resources.administer.create_tenant("acme")
             _, key = await resources.administer.create_key("acme", "test")
             client.headers["authorization"] = f"Bearer {key}"
             yield Gateway(resources, app, key, client)

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from service.domain.endpoints import Endpoint
+from service.domain.limits import Limits
 from service.domain.predictions import (
     Change,
     Observation,
@@ -27,11 +28,13 @@ from service.domain.webhook_signature import new_secret
 from service.metrics import Metrics
 from service.resources import connect_arq
 from service.settings import Settings
+from service.stores.api_key_store import ApiKeyStore
 from service.stores.commands import Commands, connect
 from service.stores.delivery_log import DeliveryLog
 from service.stores.encryption import Encryption
 from service.stores.endpoint_store import EndpointStore
 from service.stores.prediction_store import PredictionStore
+from service.stores.quota_ledger import QuotaLedger
 from service.stores.scripts import Scripts
 from service.stores.tenant_store import TenantStore
 from service.stores.work_schedule import WorkSchedule
@@ -73,13 +76,17 @@ class Stack:
     encryption: Encryption
     schedule: WorkSchedule
     predictions: PredictionStore
+    ledger: QuotaLedger
     tenants: TenantStore
+    keys: ApiKeyStore
     endpoints: EndpointStore
     deliveries: DeliveryLog
 
-    async def add_tenant(self, tenant_id: str = "acme", state: TenantState = TenantState.ACTIVE) -> Tenant:
+    async def add_tenant(
+        self, tenant_id: str = "acme", state: TenantState = TenantState.ACTIVE, limits: Limits | None = None
+    ) -> Tenant:
         """Store a tenant."""
-        tenant = Tenant(tenant_id, tenant_id.title(), state, START_MS)
+        tenant = Tenant(tenant_id, tenant_id.title(), state, START_MS, limits=limits or Limits())
         await self.tenants.create(tenant, new_secret())
         return tenant
 
@@ -99,8 +106,7 @@ class Stack:
     async def admit(self, prediction_id: str = "p1", **fields: Any) -> Prediction:
         """Admit a submission of `acme`."""
         prediction = intent(prediction_id, **fields)
-        await self.predictions.admit(prediction, 70.0)
-        return prediction
+        return (await self.ledger.admit(prediction, 70.0, 3600.0)).prediction
 
     async def confirm(self, before: Prediction, upstream_id: str = "", next_look_s: float = 30.0) -> Prediction:
         """Confirm an admission under an upstream id."""
@@ -174,6 +180,8 @@ def intent(prediction_id: str = "p1", **fields: Any) -> Prediction:
         "created_at_ms": START_MS,
         "input": b'{"prompt":"a wave"}',
         "input_bytes": 19,
+        "price_micros": 400_000,
+        "money": "held",
         "answer": initial_answer(prediction_id, "openai/sora-2", START_MS),
     }
     return Prediction(id=prediction_id, **defaults | fields)
@@ -221,7 +229,9 @@ async def open_stack(redis_url: str, *encryption_keys: str, clock: Clock | None 
             encryption=encryption,
             schedule=schedule,
             predictions=PredictionStore(commands, scripts, clock.ms),
+            ledger=QuotaLedger(commands, scripts, clock.ms),
             tenants=TenantStore(commands, scripts, encryption),
+            keys=ApiKeyStore(commands, scripts, clock.ms),
             endpoints=EndpointStore(commands, scripts),
             deliveries=DeliveryLog(commands, scripts, clock.ms),
         )

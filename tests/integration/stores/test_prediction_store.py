@@ -22,6 +22,8 @@ from tests.integration.stores.stack import START_MS, Stack, completed, intent
 
 WEEK_MS = 7 * 86_400_000
 MONTH_MS = 30 * 86_400_000
+MONTH = "2027-01"
+"""The month the tests' clock starts in."""
 
 
 async def test_an_admission_is_record_list_and_first_look(acme: Stack) -> None:
@@ -38,7 +40,7 @@ async def test_admitting_again_changes_nothing(acme: Stack) -> None:
     running = await acme.confirm(await acme.admit())
     before = await acme.dump()
     acme.clock.advance(5)
-    await acme.predictions.admit(replace(intent(), input=b"{}"), 70.0)
+    await acme.ledger.admit(replace(intent(), input=b"{}"), 70.0, 3600.0)
     assert await acme.dump() == before
     assert await acme.predictions.load("p1") == running
 
@@ -70,11 +72,17 @@ async def test_the_list_of_predictions_forgets_what_its_lifetime_has_passed(acme
     assert 0 < await acme.ttl_ms("bw:tenant:acme:predictions") <= MONTH_MS
 
 
-async def test_withdrawing_leaves_no_trace(acme: Stack) -> None:
-    """What provably started nothing can be taken back as if it had never been."""
+async def test_withdrawing_leaves_no_trace_but_in_the_ledger(acme: Stack) -> None:
+    """What provably started nothing can be taken back as if it had never been; the books show that it was refused."""
     before = await acme.dump()
-    assert await acme.predictions.withdraw(await acme.admit())
-    assert await acme.dump() == before
+    assert await acme.ledger.withdraw(await acme.admit())
+    kept = {
+        key: value for key, value in (await acme.dump()).items() if b":ledger:" not in key and b":usage:" not in key
+    }
+    assert kept == before
+    ledger = await acme.ledger.ledger("acme", MONTH)
+    assert (ledger.held, ledger.settled, ledger.released, ledger.admitted) == (0, 0, 400_000, 0)
+    assert ledger.conserved
 
 
 @pytest.mark.parametrize("state", [State.UNCONFIRMED, State.CREATED, State.FAILED])
@@ -88,15 +96,15 @@ async def test_only_a_submitting_prediction_is_withdrawn(acme: Stack, state: Sta
     }[state]
     await acme.write(before, change, next_look_s=30.0)
     dump = await acme.dump()
-    assert not await acme.predictions.withdraw(before)
+    assert not await acme.ledger.withdraw(before)
     assert await acme.dump() == dump
 
 
 async def test_withdrawing_twice_is_harmless(acme: Stack) -> None:
     """A withdrawal that is repeated finds nothing to do."""
     before = await acme.admit()
-    assert await acme.predictions.withdraw(before)
-    assert not await acme.predictions.withdraw(before)
+    assert await acme.ledger.withdraw(before)
+    assert not await acme.ledger.withdraw(before)
 
 
 async def test_of_concurrent_movers_exactly_one_wins(acme: Stack) -> None:
@@ -129,7 +137,7 @@ async def test_a_stale_move_writes_nothing(acme: Stack) -> None:
 async def test_a_prediction_that_is_gone_is_not_revived(acme: Stack) -> None:
     """A move of a record that no longer exists writes nothing, not even a claim."""
     before = await acme.admit()
-    await acme.predictions.withdraw(before)
+    await acme.ledger.withdraw(before)
     dump = await acme.dump()
     change = confirmed(before, "up-1", START_MS)
     assert change is not None
@@ -252,7 +260,7 @@ async def test_inputs_and_answers_come_back_as_they_were(acme: Stack, text: str)
         traceparent="00-1-2-03",
         answer={"id": "p1", "error": text, "nested": {text: [1, 2.5, None, True]}, "outputs": []},
     )
-    await acme.predictions.admit(fields, 70.0)
+    fields = (await acme.ledger.admit(fields, 70.0, 3600.0)).prediction
     assert await acme.predictions.load("p1") == fields
     after: Prediction = await acme.complete(await acme.confirm(fields))
     assert await acme.predictions.load("p1") == after

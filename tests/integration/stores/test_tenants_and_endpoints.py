@@ -8,6 +8,7 @@ from service.domain.api_keys import digest, mint_api_key
 from service.domain.endpoints import MAX_ENDPOINTS
 from service.domain.errors import AlreadyExists, NotFound, TooMany
 from service.domain.tenants import MAX_API_KEYS, ApiKey, Tenant, TenantState
+from service.stores.api_key_store import Owner
 from service.stores.encryption import WrongEncryptionKey
 from tests.integration.stores.stack import OTHER_KEY, START_MS, Stack, open_stack
 
@@ -51,7 +52,7 @@ async def test_an_unknown_tenant_is_not_found(stack: Stack) -> None:
     with pytest.raises(NotFound):
         await stack.tenants.callback_secret("acme")
     with pytest.raises(NotFound):
-        await stack.tenants.add_api_key(*api_key(1))
+        await stack.keys.add(*api_key(1))
     with pytest.raises(NotFound):
         await stack.add_endpoint("ep_1")
     assert await stack.dump() == {}
@@ -70,33 +71,31 @@ async def test_the_callback_secret_is_encrypted(acme: Stack, redis_url: str) -> 
 async def test_a_key_leads_to_its_tenant_until_it_is_revoked(acme: Stack) -> None:
     """A key is found by its digest alone; revoked, it is gone under both names, and others stay."""
     text = mint_api_key()
-    await acme.tenants.add_api_key(ApiKey("key_1", "acme", "ci", START_MS), digest(text))
-    await acme.tenants.add_api_key(*api_key(2))
-    found = await acme.tenants.find_by_digest(digest(text))
-    assert found == await acme.tenants.get("acme")
+    await acme.keys.add(ApiKey("key_1", "acme", "ci", START_MS), digest(text))
+    await acme.keys.add(*api_key(2))
+    found = await acme.keys.find_owner(digest(text))
+    assert found == Owner(await acme.tenants.get("acme"), None)
     assert text not in repr(await acme.dump())
-    await acme.tenants.revoke_api_key("acme", "key_1")
-    assert await acme.tenants.find_by_digest(digest(text)) is None
-    assert await acme.tenants.find_by_digest(api_key(2)[1]) is not None
+    await acme.keys.revoke("acme", "key_1")
+    assert await acme.keys.find_owner(digest(text)) is None
+    assert await acme.keys.find_owner(api_key(2)[1]) is not None
     assert await acme.commands("HKEYS", "bw:tenant:acme:keys") == [b"key_2"]
 
 
 async def test_only_its_tenant_revokes_a_key(acme: Stack) -> None:
     """A key id of another tenant, or an unknown one, is not found and nothing changes."""
     await acme.add_tenant("rival")
-    await acme.tenants.add_api_key(*api_key(1))
+    await acme.keys.add(*api_key(1))
     before = await acme.dump()
     for tenant, key in (("rival", "key_1"), ("acme", "key_2")):
         with pytest.raises(NotFound):
-            await acme.tenants.revoke_api_key(tenant, key)
+            await acme.keys.revoke(tenant, key)
     assert await acme.dump() == before
 
 
 async def test_the_keys_of_a_tenant_are_bounded(acme: Stack) -> None:
     """Added all at once, exactly as many keys as are allowed get in, and no digest of a refused one stays."""
-    added = await asyncio.gather(
-        *(acme.tenants.add_api_key(*api_key(n)) for n in range(MAX_API_KEYS + 5)), return_exceptions=True
-    )
+    added = await asyncio.gather(*(acme.keys.add(*api_key(n)) for n in range(MAX_API_KEYS + 5)), return_exceptions=True)
     refusals = [result for result in added if result is not None]
     assert len(refusals) == 5
     assert all(isinstance(refusal, TooMany) for refusal in refusals)

@@ -103,7 +103,7 @@ async def test_arq_is_set_up_to_be_disposable(resources: Resources) -> None:
     assert crons.job_timeout_s <= 20
     assert wakes.queue_name != crons.queue_name
     assert not set(wakes.functions) & set(crons.functions)
-    assert [cron.name for cron in crons.cron_jobs] == ["sweep"]
+    assert [cron.name for cron in crons.cron_jobs] == ["sweep", "reconcile", "measure"]
 
 
 async def test_a_wake_up_has_due_work_done(resources: Resources) -> None:

@@ -1,0 +1,88 @@
+"""`/admin/v1/usage` and `/admin/v1/audit`: what tenants used, and what operators did."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.domain.errors import FieldError, InvalidInput
+from service.domain.usage import UsageRow, usage_csv
+from service.stores.audit_log import AuditLog
+from service.usecases.report_usage import ReportUsage
+
+MAX_AUDIT = 1_000
+"""Most entries of the audit log one answer holds."""
+
+
+class UsageShown(BaseModel):
+    """What one tenant did with one model on one UTC day of admission. Money is dollars as text."""
+
+    tenant: str
+    day: str
+    model: str
+    admitted: int = Field(description="Predictions admitted, without those WaveSpeed refused.")
+    refused: int = Field(description="Submissions WaveSpeed refused; they cost nothing.")
+    completed: int
+    failed: int
+    canceled: int
+    expired: int
+    held_usd: str
+    settled_usd: str
+    released_usd: str
+
+    @classmethod
+    def show(cls, row: UsageRow) -> "UsageShown":
+        """Show a row."""
+        return cls.model_validate(row.shown())
+
+
+class Usage(BaseModel):
+    """Rows by tenant, day and model."""
+
+    data: list[UsageShown]
+
+
+class AuditShown(BaseModel):
+    """One administrative action."""
+
+    at: str
+    actor: str
+    action: str
+    tenant: str
+    detail: dict[str, Any]
+
+
+class Audit(BaseModel):
+    """The newest administrative actions, newest first."""
+
+    data: list[AuditShown]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportHandlers:
+    """Usage and audit."""
+
+    report: ReportUsage
+    log: AuditLog
+
+    async def usage(self, request: Request) -> Response:
+        """Answer usage in JSON, or as CSV with `?format=csv`."""
+        wanted = request.query_params
+        if (form := wanted.get("format", "json")) not in ("json", "csv"):
+            raise InvalidInput([FieldError("format", "must be json or csv")])
+        rows = await self.report(wanted.get("tenant", ""), wanted.get("since", ""), wanted.get("until", ""))
+        if form == "csv":
+            return Response(usage_csv(rows), media_type="text/csv")
+        shown = Usage(data=[UsageShown.show(row) for row in rows])
+        return Response(shown.model_dump_json(), media_type="application/json")
+
+    async def audit(self, request: Request) -> Response:
+        """Answer the newest actions, `?limit=` of them."""
+        given = request.query_params.get("limit", "100")
+        if not given.isascii() or not given.isdigit() or len(given) > 4 or not 1 <= int(given) <= MAX_AUDIT:
+            raise InvalidInput([FieldError("limit", f"must be 1 to {MAX_AUDIT}")])
+        entries = await self.log.newest(int(given))
+        shown = Audit(data=[AuditShown(**asdict(entry)) for entry in entries])
+        return Response(shown.model_dump_json(), media_type="application/json")

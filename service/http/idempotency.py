@@ -1,0 +1,33 @@
+"""The `Idempotency-Key` of a submission: the same key and body get the same answer, and start one prediction.
+
+draft-ietf-httpapi-idempotency-key-header writes the key as a quoted string; a bare one is taken as well.
+"""
+
+import re
+from typing import Final
+
+from starlette.requests import Request
+
+from service.domain.errors import FieldError, InvalidInput
+from service.http.quota_headers import quota_headers
+from service.usecases.submit import Accepted
+
+_KEY: Final = re.compile(r'"(?P<quoted>[\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|(?P<bare>[\x21\x23-\x7e]{1,255})')
+"""Printable ASCII, quoted or bare."""
+
+
+def idempotency_key(request: Request) -> str:
+    """The key, or "" when there is none. Raises `InvalidInput` for one that is empty, too long or not ASCII."""
+    given = request.headers.getlist("idempotency-key")
+    if not given:
+        return ""
+    match = _KEY.fullmatch(given[0].strip()) if len(given) == 1 else None
+    if match is None:
+        raise InvalidInput([FieldError("Idempotency-Key", "must be one key of 1 to 255 printable ASCII characters")])
+    return match["quoted"] or match["bare"]
+
+
+def accepted_headers(accepted: Accepted) -> dict[str, str]:
+    """What the answer to an accepted submission says beside its body: the limits, and whether it was given before."""
+    replayed = {"idempotent-replayed": "true"} if accepted.replayed else {}
+    return quota_headers(accepted.states) | replayed

@@ -1,0 +1,164 @@
+"""Thousands of predictions while gateways and workers are killed at random: no slot leaks, no micro-dollar is lost."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import httpx2
+import pytest
+from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
+
+from service.cli.local_system import LocalProcess
+from service.domain.limits import window_of
+from service.domain.tenant_spec import read_spec
+from service.resources import Resources
+from service.stores.books import Booked
+from tests.chaos.conftest import PREDICTIONS
+from tests.journeys.system import System, free_port
+from tests.waiting import wait_until
+
+TENANTS: Final = ("acme", "beta", "gamma")
+SUBMITTERS: Final = 48
+KILL_EVERY_S: Final = (0.4, 1.6)
+PRICE: Final = 400_000
+
+PROMPTS: Final = (
+    *["a wave"] * 16,
+    "[sim:fail] a wave that breaks",
+    "[sim:submit=422] refused",
+    "[sim:submit=lost] answered to nobody",
+    "[sim:submit=503] nobody knows",
+)
+"""Most videos work; some fail, some are refused, some may have been started and may not."""
+
+
+@dataclass
+class Crew:
+    """Processes that are killed and started again: `start` by name."""
+
+    system: System
+    start: dict[str, Callable[[], Awaitable[LocalProcess]]]
+    running: dict[str, LocalProcess] = field(default_factory=dict)
+    kills: Counter[str] = field(default_factory=Counter)
+
+    async def begin(self) -> None:
+        """Start everybody."""
+        for name, start in self.start.items():
+            self.running[name] = await start()
+
+    async def harass(self, chance: random.Random) -> None:
+        """Kill one after another without warning, and start each again, until canceled."""
+        while True:
+            await asyncio.sleep(chance.uniform(*KILL_EVERY_S))
+            name = chance.choice(sorted(self.running))
+            self.system.kill(self.running[name])
+            self.kills[name] += 1
+            self.running[name] = await asyncio.shield(asyncio.ensure_future(self.start[name]()))
+
+
+async def _submit(client: httpx2.AsyncClient, bases: tuple[str, ...], key: str, number: int, prompt: str) -> str:
+    """Submit until there is an answer, always with the same idempotency key; the id, or "" if it was refused."""
+    for attempt in range(400):
+        try:
+            answer = await client.post(
+                f"{bases[(number + attempt) % len(bases)]}/api/v3/openai/sora-2",
+                json={"prompt": prompt},
+                headers={"authorization": f"Bearer {key}", "idempotency-key": f"n-{number}"},
+            )
+        except httpx2.TransportError:  # its gateway was just killed: whether it was accepted is not known
+            await asyncio.sleep(0.05)
+            continue
+        if answer.status_code == 200:
+            return str(UUID(answer.json()["data"]["id"]).hex)
+        if answer.status_code == 422:
+            return ""
+        assert answer.status_code in (409, 503), answer.text
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"submission {number} was never answered")
+
+
+async def _booked(resources: Resources, tenant: str) -> list[Booked]:
+    """Every prediction of a tenant."""
+    return [prediction async for prediction in resources.reconcile.books.predictions(tenant)]
+
+
+@pytest.mark.timeout(330)
+async def test_kills_leak_no_slot_and_lose_no_money(tmp_path: Path, redis_url: str, chance: random.Random) -> None:
+    """10,000 predictions of three tenants with processes killed at random: the books are exact, nothing paid twice."""
+    async with System(tmp_path, redis_url, BREAKWATER_DRAIN_S="2") as system:
+        ports = [free_port() for _ in range(2)]
+        await system.start_simulator("--balance", "1000000000")
+        crew = Crew(
+            system,
+            {
+                **{f"gateway-{port}": lambda port=port: system.start_another_gateway(port) for port in ports},  # type: ignore[misc]
+                "worker-1": lambda: system.start_another_worker(free_port()),
+                "worker-2": lambda: system.start_another_worker(free_port()),
+            },
+        )
+        await crew.begin()
+        spec = read_spec({"limits": {"concurrency": 1_000_000, "budget_usd": "1000000", "daily": 1_000_000}})
+        keys = [await system.create_tenant(tenant, spec) for tenant in TENANTS]
+        bases = tuple(f"http://127.0.0.1:{port}" for port in ports)
+        numbers = iter(range(PREDICTIONS))
+        answers: dict[int, str] = {}
+
+        async def submitter(client: httpx2.AsyncClient) -> None:
+            for number in numbers:
+                prompt = PROMPTS[number % len(PROMPTS)]
+                answers[number] = await _submit(client, bases, keys[number % len(keys)], number, prompt)
+
+        async with Httpx2AiohttpClient(timeout=20.0, trust_env=False) as client:
+            harassing = asyncio.create_task(crew.harass(chance))
+            await asyncio.gather(*(submitter(client) for _ in range(SUBMITTERS)))
+            harassing.cancel()
+            await asyncio.gather(harassing, return_exceptions=True)
+        async with system.resources() as resources:
+            await _settled(resources)
+            await _audit(system, resources, answers)
+        print(f"killed: {dict(crew.kills)}")  # noqa: T201
+        assert sum(crew.kills.values()) >= 5
+
+
+async def _settled(resources: Resources) -> None:
+    """Wait until every prediction the upstream has confirmed has reached its end."""
+
+    async def nothing_runs() -> bool:
+        found = [prediction for tenant in TENANTS for prediction in await _booked(resources, tenant)]
+        return not any(prediction.state in ("created", "processing") for prediction in found)
+
+    await wait_until(nothing_runs, timeout_s=150, what="every confirmed prediction has ended")
+
+
+async def _audit(system: System, resources: Resources, answers: dict[int, str]) -> None:
+    """Count everything again, from the predictions alone."""
+    accepted = [answer for answer in answers.values() if answer]
+    assert len(answers) == PREDICTIONS
+    assert len(accepted) == len(set(accepted)), "no prediction stands for two submissions"
+    assert await resources.reconcile() == 0, "nothing had drifted"
+    month = window_of(int(resources.clock() * 1000)).month
+    known = set()
+    for tenant in TENANTS:
+        predictions = await _booked(resources, tenant)
+        known |= {prediction.id for prediction in predictions}
+        money = Counter[str]()
+        for prediction in predictions:
+            money[prediction.money] += PRICE
+        ledger = await resources.ledger.ledger(tenant, month)
+        assert ledger.conserved
+        assert (ledger.held, ledger.settled, ledger.admitted) == (money["held"], money["settled"], len(predictions))
+        refused = sum(row["refused"] for row in await resources.ledger.usage(tenant, month))
+        assert ledger.released == money["released"] + refused * PRICE
+        holding = {prediction.id for prediction in predictions if prediction.holds_slot}
+        assert await resources.reconcile.books.slots(tenant) == holding
+        completed = sum(prediction.state == "completed" for prediction in predictions)
+        assert ledger.settled == completed * PRICE
+        print(f"{tenant}: {len(predictions)} predictions, {completed} completed, {len(holding)} unconfirmed")  # noqa: T201
+    assert set(accepted) <= known, "what was accepted is known"
+    paid = (await system.seen_upstream())["paid_submissions"]
+    assert paid <= len(known), "nothing was paid twice"
