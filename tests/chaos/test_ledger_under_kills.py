@@ -77,8 +77,8 @@ async def _submit(client: httpx2.AsyncClient, bases: tuple[str, ...], key: str, 
             return str(UUID(answer.json()["data"]["id"]).hex)
         if answer.status_code == 422:
             return ""
-        assert answer.status_code in (409, 503), answer.text
-        await asyncio.sleep(0.1)
+        assert answer.status_code in (409, 429, 503), answer.text
+        await asyncio.sleep(0.5 if answer.status_code == 429 else 0.1)  # 429: the account's submissions a minute
     raise AssertionError(f"submission {number} was never answered")
 
 
