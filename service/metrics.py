@@ -4,7 +4,7 @@ Never a label from what a caller sends: no id, URL, prompt or key. `tenant` only
 `model` ids of the catalogue. The registry is passed in, so each test starts at zero.
 """
 
-from typing import Final
+from typing import Any, Final, Self
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,13 +19,30 @@ _HTTP_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0,
 _LAG_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 36000.0)
 
 
+class _Counter(Counter):
+    """A counter that remembers its series: looking one up costs several times as much as counting."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._series: dict[tuple[str, ...], Self] = {}
+
+    def labels(self, *labelvalues: Any, **labels: Any) -> Self:
+        """The series of these label values."""
+        series = self._series.get(labelvalues)
+        if series is None or labels:
+            series = super().labels(*labelvalues, **labels)
+            if not labels:
+                self._series[labelvalues] = series
+        return series
+
+
 class Metrics:
     """Every metric, bound to one registry."""
 
     def __init__(self, registry: CollectorRegistry, version: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for every one, of a time nobody asks for
         self.registry = registry
-        self.http_requests = Counter(
+        self.http_requests = _Counter(
             "breakwater_http_requests", "Requests answered.", ("route", "method", "status"), registry=registry
         )
         self.http_duration = Histogram(
@@ -35,7 +52,7 @@ class Metrics:
             buckets=_HTTP_BUCKETS,
             registry=registry,
         )
-        self.upstream_calls = Counter(
+        self.upstream_calls = _Counter(
             "breakwater_upstream_calls", "Calls to WaveSpeed.", ("operation", "outcome"), registry=registry
         )
         self.upstream_duration = Histogram(
@@ -45,13 +62,13 @@ class Metrics:
             buckets=_HTTP_BUCKETS,
             registry=registry,
         )
-        self.submissions = Counter(
+        self.submissions = _Counter(
             "breakwater_submissions",
             "Submissions by what came of them.",
             ("tenant", "model", "outcome"),
             registry=registry,
         )
-        self.quota_decisions = Counter(
+        self.quota_decisions = _Counter(
             "breakwater_quota_decisions",
             "What limits said to submissions: ok, near (80 % or more is used), refused, shadow (would have refused).",
             ("tenant", "limit", "decision"),
@@ -69,25 +86,25 @@ class Metrics:
             ("tenant", "kind"),
             registry=registry,
         )
-        self.ledger_drift = Counter(
+        self.ledger_drift = _Counter(
             "breakwater_ledger_drift",
             "Ledger entries and slots that did not fit their predictions, and were mended.",
             ("kind",),
             registry=registry,
         )
-        self.predictions_ended = Counter(
+        self.predictions_ended = _Counter(
             "breakwater_predictions_ended",
             "Predictions that reached an end.",
             ("tenant", "model", "end"),
             registry=registry,
         )
-        self.transitions = Counter(
+        self.transitions = _Counter(
             "breakwater_transitions",
             "State changes by outcome; ignored ones changed nothing.",
             ("outcome",),
             registry=registry,
         )
-        self.looks = Counter(
+        self.looks = _Counter(
             "breakwater_looks", "Looks at running predictions by result.", ("result",), registry=registry
         )
         self.due_items = Gauge("breakwater_due_items", "Items a due set holds.", ("due_set",), registry=registry)
@@ -97,10 +114,10 @@ class Metrics:
             ("due_set",),
             registry=registry,
         )
-        self.delivery_attempts = Counter(
+        self.delivery_attempts = _Counter(
             "breakwater_delivery_attempts", "Webhook attempts by outcome.", ("outcome",), registry=registry
         )
-        self.deliveries_ended = Counter(
+        self.deliveries_ended = _Counter(
             "breakwater_deliveries_ended", "Deliveries that were accepted or given up.", ("end",), registry=registry
         )
         self.notify_lag = Histogram(
@@ -112,22 +129,22 @@ class Metrics:
         self.in_flight = Gauge(
             "breakwater_worker_in_flight", "Items a worker is busy with.", ("due_set",), registry=registry
         )
-        self.wakeups_lost = Counter(
+        self.wakeups_lost = _Counter(
             "breakwater_wakeups_lost",
             "Wake-ups that could not be enqueued; the sweep makes up for them.",
             ("due_set",),
             registry=registry,
         )
-        self.leases_lost = Counter(
+        self.leases_lost = _Counter(
             "breakwater_leases_lost", "Items another worker had taken over meanwhile.", ("due_set",), registry=registry
         )
-        self.work_failed = Counter(
+        self.work_failed = _Counter(
             "breakwater_work_failed",
             "Items whose handling raised; they fall due again.",
             ("due_set",),
             registry=registry,
         )
-        self.authentications = Counter(
+        self.authentications = _Counter(
             "breakwater_authentications", "API key checks by result.", ("result",), registry=registry
         )
         build = Gauge(

@@ -157,14 +157,6 @@ def initial_answer(prediction_id: str, model: str, created_at_ms: int) -> dict[s
     }
 
 
-def as_accepted(prediction: Prediction, inputs: bytes) -> Prediction:
-    """A prediction as the answer to its submission tells of it: the same, whatever has become of it since."""
-    answer = initial_answer(prediction.id, prediction.model, prediction.created_at_ms)
-    return replace(
-        prediction, state=State.CREATED, input=inputs, answer=answer, started_at_ms=0, ended_at_ms=0, sequence=0
-    )
-
-
 def _moved(before: Prediction, to: State, **changed: Any) -> Change | None:
     """The change that takes a prediction to `to`, or None when that move is not legal."""
     if to not in LEGAL_MOVES[before.state]:
@@ -242,6 +234,9 @@ def json_bytes(value: Any) -> bytes:
     return to_json(value, inf_nan_mode="null")
 
 
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def fingerprint(value: Any) -> str:
     """SHA-256 of a value's canonical JSON (fields sorted): equal for inputs that mean the same."""
-    return sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return sha256(_CANONICAL(value).encode()).hexdigest()

@@ -16,7 +16,9 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def bearer_key(request: Request, kind: str = "API key: send it as 'Authorization: Bearer bw_...'") -> str:
     """The key of an `Authorization: Bearer` header (RFC 6750). Raises `Unauthenticated` when there is none."""
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    # The raw headers: every request is authenticated, and Starlette's mapping of them costs several times as much.
+    given = next((value for name, value in request.scope["headers"] if name == b"authorization"), b"")
+    scheme, _, key = given.decode("latin-1").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise Unauthenticated(f"missing {kind}")
     return key.strip()

@@ -34,6 +34,18 @@ _INTEGERS: Final = frozenset(
 )
 _NAMES: Final = tuple(f.name for f in fields(Prediction) if f.name != "id")
 
+_STATES: Final = {state.value.encode(): state for state in State}
+
+
+def _reader(name: str) -> Callable[[bytes], Any]:
+    """How one field of a record is read."""
+    special: dict[str, Callable[[bytes], Any]] = {"answer": from_json, "input": bytes, "state": _STATES.__getitem__}
+    return special.get(name, int if name in _INTEGERS else bytes.decode)
+
+
+_READERS: Final = tuple((name.encode(), name, _reader(name)) for name in _NAMES)
+"""Each field as Redis names it, as we do, and how it is read: made once, since every look reads a record."""
+
 Move = Literal["moved", "stale", "gone", "claimed"]
 
 
@@ -60,19 +72,11 @@ def _encode(name: str, value: Any) -> bytes | str:
 def _decode(prediction_id: str, record: dict[bytes, bytes]) -> Prediction:
     """Read a prediction from its hash; absent fields take their defaults, unknown ones are left alone."""
     values: dict[str, Any] = {"id": prediction_id}
-    for name in _NAMES:
-        raw = record.get(name.encode())
-        if raw is None:
-            continue
-        if name == "answer":
-            values[name] = from_json(raw)
-        elif name == "input":
-            values[name] = raw
-        elif name in _INTEGERS:
-            values[name] = int(raw)
-        else:
-            values[name] = raw.decode()
-    return Prediction(**values | {"state": State(values["state"])})
+    for stored, name, read in _READERS:
+        raw = record.get(stored)
+        if raw is not None:
+            values[name] = read(raw)
+    return Prediction(**values)
 
 
 class PredictionStore:

@@ -66,6 +66,7 @@ class UpstreamKey:
         self._key = key.get_secret_value() if key else ""
         self._file = file
         self._stamp = (-1, -1)
+        self._secret = ("", b"")
 
     def __repr__(self) -> str:
         return "UpstreamKey(**********)"
@@ -87,7 +88,9 @@ class UpstreamKey:
 
     def taken_out_of(self, body: bytes) -> bytes:
         """An upstream's answer without our key, should it quote it: answers are stored, shown and sent on."""
-        return body.replace(self._key.encode(), b"**********") if len(self._key) >= MIN_KEY_LENGTH else body
+        if self._secret[0] is not self._key:  # it was read again
+            self._secret = self._key, self._key.encode()
+        return body.replace(self._secret[1], b"**********") if len(self._key) >= MIN_KEY_LENGTH else body
 
 
 class WaveSpeed:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from random import random
 from typing import Any, Final
@@ -26,7 +26,6 @@ from service.domain.polling import first_look_s
 from service.domain.predictions import (
     Prediction,
     State,
-    as_accepted,
     confirmed,
     ended_by_gateway,
     fingerprint,
@@ -89,7 +88,8 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """An accepted submission: its prediction as the caller is told of it, and where the tenant's limits stand.
+    """An accepted submission: its prediction as it was admitted, which is what its caller is told of it, whatever
+    has become of it since; and where the tenant's limits stand.
 
     `replayed` when an earlier copy with the same idempotency key was accepted, and this is its answer again.
     """
@@ -154,12 +154,12 @@ class Submit:
         if admission.replayed_id:
             return await self._replayed(admission.replayed_id, intent, tenant)
         self._count(tenant, admission.states)
-        prediction = await self._answered(admission.prediction, model, submission, idempotency)
-        return Accepted(as_accepted(prediction, intent.input), admission.states)
+        await self._answered(admission.prediction, model, submission, idempotency)
+        return Accepted(admission.prediction, admission.states)
 
     async def _answered(
         self, intent: Prediction, model: Model, submission: Submission, idempotency: IdempotencyKey | None
-    ) -> Prediction:
+    ) -> None:
         """Start an admitted submission, and wait for what comes of it as long as the caller may wait."""
         story = _Story()
         task = asyncio.create_task(self._start(intent, model, submission, idempotency, story))
@@ -169,8 +169,8 @@ class Submit:
         if not done and not story.taken_back:
             story.promised = True
             self.metrics.submissions.labels(intent.tenant, model.id, "answered_early").inc()
-            return intent
-        return await asyncio.shield(task)
+            return
+        await asyncio.shield(task)
 
     async def _replayed(self, prediction_id: str, copy: Prediction, tenant: Tenant) -> Accepted:
         """The answer an earlier copy got, whatever has become of its prediction since."""
@@ -179,7 +179,7 @@ class Submit:
             raise IdempotencyConflict("the submission with this Idempotency-Key has just been taken back; try again")
         self.metrics.submissions.labels(earlier.tenant, earlier.model, "replayed").inc()
         states = await self.ledger.standing(tenant.id, tenant.limits, int(self.clock() * 1000))
-        return Accepted(as_accepted(earlier, copy.input), states, replayed=True)
+        return Accepted(replace(copy, **_admitted_as(earlier)), states, replayed=True)
 
     def _count(self, tenant: Tenant, states: tuple[LimitState, ...]) -> None:
         """Count what each limit said."""
@@ -271,6 +271,12 @@ class Submit:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
         return len(pending)
+
+
+def _admitted_as(earlier: Prediction) -> dict[str, Any]:
+    """What tells an earlier copy from one admitted now: id, time, and the answer that follows from them."""
+    answer = initial_answer(earlier.id, earlier.model, earlier.created_at_ms)
+    return {"id": earlier.id, "created_at_ms": earlier.created_at_ms, "day": earlier.day, "answer": answer}
 
 
 def _confirm(started: Started) -> Decide:
