@@ -89,7 +89,7 @@ class Commands:
     (those of the current tick are among them), and `deadline_s` is the longest a call may take in all.
     """
 
-    def __init__(self, redis: Redis, *, batches: int = 8, queue: int = 4096, deadline_s: float = 2.0) -> None:
+    def __init__(self, redis: Redis, *, batches: int = 4, queue: int = 4096, deadline_s: float = 2.0) -> None:
         pool = redis.connection_pool
         self._connection_class: type[AbstractConnection] = pool.connection_class
         self._connection_options: dict[str, Any] = {

@@ -162,18 +162,22 @@ class WaveSpeed:
     async def _exchange(self, request: httpx2.Request) -> tuple[int, bytes, float | None]:
         """Send one request and read its answer, up to `MAX_ANSWER_BYTES`; a longer body comes back empty."""
         response = await self._transport.handle_async_request(request)
+        # The transport's own stream: the response would wrap it twice, to decode and count what we do ourselves.
+        stream = response.stream
+        assert isinstance(stream, httpx2.AsyncByteStream)  # noqa: S101 an asynchronous transport's always is
         try:
             body = bytearray()
-            async for chunk in response.aiter_raw():
+            async for chunk in stream:
                 body += chunk
                 if len(body) > MAX_ANSWER_BYTES:
                     body.clear()
                     break
         finally:
-            await response.aclose()
-        # Looked for among the raw fields: a look-up by name first guesses the encoding of all of them.
-        wished = next((value for name, value in response.headers.raw if name.lower() == b"retry-after"), b"")
-        retry_after_s = parse_retry_after(wished.decode("latin-1"), time.time()) if wished else None
+            await stream.aclose()
+        # Nothing is to be tried again after a look that was answered; searching would be a good part of its cost.
+        answered = response.status_code == 200 and request.method == "GET"
+        wished = None if answered else response.headers.get("retry-after")
+        retry_after_s = parse_retry_after(wished, time.time()) if wished else None
         return response.status_code, self._key.taken_out_of(bytes(body)), retry_after_s
 
     def _count(self, operation: Operation, started: float, error: BaseException | None) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from service.domain.errors import Conflict
-from service.domain.tenant_spec import FieldChange, difference
+from service.domain.errors import AlreadyExists, Conflict
+from service.domain.tenant_spec import FieldChange, TenantSpec, difference
 from service.domain.tenants import Tenant, TenantState
 from service.domain.tenants_file import WrittenTenant, check_callbacks
 from service.usecases.administer import MANAGED_KEY_PREFIX, Administer, key_id_of
@@ -72,15 +72,22 @@ class ApplyTenants:
         before = current or Tenant(written.id, written.id, TenantState.ACTIVE, 0)
         if dry_run:
             after = spec.applied_to(before)
-        elif current is None:
-            after = await self.administer.create_tenant(written.id, spec, managed)
         else:
-            after = await self.administer.update_tenant(current, spec, managed, force=True)
+            after = await self._write(written.id, current, spec, managed)
         added = await self._let_in(written, current is not None, dry_run)
         fields = tuple(difference(before, after))
         changed = bool(fields or added or revoked or managed != before.managed)
         kind: Literal["create", "update", "unchanged"] = "update" if changed else "unchanged"
         return TenantChange(written.id, "create" if current is None else kind, fields, added, revoked)
+
+    async def _write(self, tenant_id: str, current: Tenant | None, spec: TenantSpec, managed: frozenset[str]) -> Tenant:
+        """Create the tenant or change it; one that another process has just created is changed."""
+        if current is None:
+            try:
+                return await self.administer.create_tenant(tenant_id, spec, managed)
+            except AlreadyExists:
+                current = await self.administer.tenants.get(tenant_id)
+        return await self.administer.update_tenant(current, spec, managed, force=True)
 
     async def _listed(self, tenant_id: str) -> dict[str, str]:
         """The keys of a tenant that a file listed: id → name. Keys issued otherwise are left alone."""
