@@ -58,7 +58,7 @@ if held[1] and (ARGV[14] ~= '' or ARGV[15] ~= '') then -- a record of an older v
   local columns = {}
   if ARGV[15] ~= '' then columns = {ARGV[15], 1} end
   if ARGV[14] ~= '' then
-    for _, part in ipairs({'held', -held[3], ARGV[14], held[3]}) do columns[#columns + 1] = part end
+    for _, part in ipairs({'held', 0 - held[3], ARGV[14], held[3]}) do columns[#columns + 1] = part end
   end
   book(KEYS[7], KEYS[8], held[1], held[2], columns)
 end

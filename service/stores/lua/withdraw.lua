@@ -13,10 +13,10 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1])
 if record[2] then
-  local price = record[4] or 0
+  local price = record[4] or 0 -- taken from 0 below: minus a zero is "-0", which is no integer to Redis
   local month = string.sub(record[2], 1, 7)
   book(ARGV[2] .. month, ARGV[3] .. month, record[2], record[3],
-    {'admitted', -1, 'refused', 1, 'refused_micros', price, 'held', -price, 'released', price})
+    {'admitted', -1, 'refused', 1, 'refused_micros', price, 'held', 0 - price, 'released', price})
 end
 if mine then redis.call('DEL', KEYS[5]) end
 return 1
