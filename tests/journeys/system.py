@@ -180,9 +180,9 @@ class System:
             self.client.headers["authorization"] = f"Bearer {key}"
         return key
 
-    async def start(self) -> None:
-        """Start everything and create the tenant `acme`."""
-        await asyncio.gather(self.start_simulator(), self.start_gateway(), self.start_worker())
+    async def start(self, *, worker: bool = True) -> None:
+        """Start everything (without a worker where none is needed) and create the tenant `acme`."""
+        await asyncio.gather(self.start_simulator(), self.start_gateway(), *([self.start_worker()] if worker else []))
         await self.create_tenant()
 
     async def submit(self, prompt: str, **query: str) -> dict[str, Any]:

@@ -70,7 +70,7 @@ async def test_a_submission_becomes_a_video_and_a_verified_callback(system: Syst
 
 async def test_what_a_stranger_sees(system: System) -> None:
     """Another tenant's prediction, an unknown id and an unknown key look like nothing at all; nothing is charged."""
-    await system.start()
+    await system.start(worker=False)
     mine = await system.submit("mine")
     other_key = await system.create_tenant("other")
     foreign = {"authorization": f"Bearer {other_key}"}
@@ -89,7 +89,7 @@ async def test_what_a_stranger_sees(system: System) -> None:
 
 async def test_the_reference_page_s_own_example_is_refused(system: System) -> None:
     """A body without a prompt gets a 400 that names it, before anything is sent or charged."""
-    await system.start()
+    await system.start(worker=False)
     answer = await system.client.post("/api/v3/openai/sora-2", json={"aspect_ratio": "9:16"})
     assert answer.status_code == 400
     assert answer.json() == {"code": 400, "message": "prompt: is required"}

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from service.embedded_redis import embedded_server
 from tests.journeys.system import SECRET_KEY, System, free_port
 from tests.waiting import wait_until
@@ -20,7 +18,7 @@ ROOT: Final = Path(__file__).parents[2]
 
 
 @contextmanager
-def _make_run(output: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+def make_run(output: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run `make run` in a process group of its own, as a terminal would."""
     with output.open("wb") as stream:
         process = subprocess.Popen(
@@ -40,7 +38,7 @@ def _make_run(output: Path, **environment: str) -> Iterator[subprocess.Popen[byt
             process.wait()
 
 
-def _refuses(port: int) -> bool:
+def refuses(port: int) -> bool:
     """Whether nothing listens on a port any more."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
@@ -64,14 +62,14 @@ async def test_make_run_shows_the_main_job_twice_and_ends_cleanly(tmp_path: Path
             assert f"http://127.0.0.1:{metrics_port}/metrics" in shown
             assert "Everything has ended." in shown
             assert "Traceback" not in shown
-            assert _refuses(port)
-            assert _refuses(metrics_port)
+            assert refuses(port)
+            assert refuses(metrics_port)
 
 
 async def _run_until_shown(output: Path, port: int, metrics_port: int, **environment: str) -> str:
     """Run until the main job was shown, press Ctrl-C, and return everything that was printed."""
     ports = {"BREAKWATER_PORT": str(port), "BREAKWATER_WORKER_METRICS_PORT": str(metrics_port)}
-    with _make_run(output, **ports, **environment) as process:
+    with make_run(output, **ports, **environment) as process:
         await wait_until(lambda: "until Ctrl-C" in output.read_text(), timeout_s=45, what="the main job is shown")
         os.killpg(process.pid, signal.SIGINT)
         await asyncio.to_thread(process.wait, 40)
@@ -83,7 +81,7 @@ async def test_a_busy_port_gets_one_clear_line(tmp_path: Path) -> None:
     output = tmp_path / "output"
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
-        with _make_run(output, BREAKWATER_PORT=str(port), BREAKWATER_WORKER_METRICS_PORT=str(free_port())) as process:
+        with make_run(output, BREAKWATER_PORT=str(port), BREAKWATER_WORKER_METRICS_PORT=str(free_port())) as process:
             assert await asyncio.to_thread(process.wait, 30) != 0
     lines = [line for line in output.read_text().splitlines() if "make" not in line.split(":")[0]]
     assert len(lines) == 1
@@ -101,7 +99,7 @@ async def test_a_real_key_buys_nothing_unasked(tmp_path: Path) -> None:
         "BREAKWATER_PORT": str(free_port()),
         "BREAKWATER_WORKER_METRICS_PORT": str(free_port()),
     }
-    with _make_run(output, **environment) as process:
+    with make_run(output, **environment) as process:
         await wait_until(lambda: "until Ctrl-C" in output.read_text(), timeout_s=45, what="the system is up")
         os.killpg(process.pid, signal.SIGTERM)
         await asyncio.to_thread(process.wait, 40)
@@ -127,7 +125,7 @@ async def test_a_real_key_pays_when_told_to(tmp_path: Path) -> None:
             "BREAKWATER_PORT": str(free_port()),
             "BREAKWATER_WORKER_METRICS_PORT": str(free_port()),
         }
-        with _make_run(output, **environment) as process:
+        with make_run(output, **environment) as process:
             await wait_until(lambda: "until Ctrl-C" in output.read_text(), timeout_s=45, what="the main job is shown")
             os.killpg(process.pid, signal.SIGINT)
             await asyncio.to_thread(process.wait, 40)
@@ -137,25 +135,3 @@ async def test_a_real_key_pays_when_told_to(tmp_path: Path) -> None:
     assert "prediction.completed received, signature verified" in shown
     assert seen["paid_submissions"] == 1
     assert SECRET_KEY not in shown
-
-
-@pytest.mark.parametrize("end", ["SIGHUP", "SIGKILL", "SIGINT twice"])
-async def test_however_it_ends_nothing_is_left_behind(tmp_path: Path, end: str) -> None:
-    """A closed terminal, a kill, an impatient second Ctrl-C: no process goes on without it."""
-    port, metrics_port = free_port(), free_port()
-    output = tmp_path / "output"
-    ports = {"BREAKWATER_PORT": str(port), "BREAKWATER_WORKER_METRICS_PORT": str(metrics_port)}
-    with _make_run(output, **ports) as process:
-        await wait_until(lambda: "-> submit" in output.read_text(), timeout_s=45, what="everything is up")
-        if end == "SIGINT twice":
-            os.killpg(process.pid, signal.SIGINT)
-            await wait_until(
-                lambda: _refuses(port) or process.poll() is not None, timeout_s=40, what="it begins to end"
-            )
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGINT)
-        else:
-            os.killpg(process.pid, signal.Signals[end])
-        await asyncio.to_thread(process.wait, 40)
-        await wait_until(lambda: _refuses(port) and _refuses(metrics_port), timeout_s=40, what="nothing listens")
-    assert "Traceback" not in output.read_text()

@@ -104,7 +104,7 @@ async def test_a_restarted_gateway_knows_everything(system: System) -> None:
 
 async def test_an_accepted_submission_whose_answer_is_lost_is_not_sent_again(system: System) -> None:
     """The client gets an id and reads `created`; the upstream saw one paid submission, and never sees a second."""
-    await system.start()
+    await system.start(worker=False)
     data = await system.submit("[sim:submit=lost] a reef")
     assert data["status"] == "created"
     assert (await system.result(data["id"]))["status"] == "created"

@@ -280,5 +280,5 @@ def test_the_scripts_keep_the_books_as_a_plain_model_does(redis_url: str) -> Non
     # Not explained, only made smaller: explaining traces every line, and takes minutes.
     phases = (Phase.explicit, Phase.generate, Phase.shrink)
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=40, stateful_step_count=30, deadline=None, phases=phases, database=None)
+        machine, settings=settings(max_examples=25, stateful_step_count=30, deadline=None, phases=phases, database=None)
     )
