@@ -6,6 +6,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -16,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.cli.local_system import LocalProcess, LocalSystem, wait_for_url
+from service.cli.local_system import LocalProcess, LocalSystem, port_is_free, wait_for_url
 from service.domain.tenant_spec import TenantSpec
 from service.resources import Resources, open_resources
 from service.server import Server, bind
@@ -31,11 +32,13 @@ _POLL_SCALE: Final = "0.01"
 _RETRY_SCALE: Final = "0.01"
 
 
+_PORTS: Final = cycle(range(20_000 + 800 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), 32_000))
+"""Ports of this test process: below those the system gives to connections, and apart from the other processes'."""
+
+
 def free_port() -> int:
-    """A port nobody listens on just now."""
-    with bind("127.0.0.1", 0) as listening:
-        port: int = listening.getsockname()[1]
-        return port
+    """A port nobody listens on, and that nobody else will take before it is used."""
+    return next(port for port in _PORTS if port_is_free(port))
 
 
 @dataclass(slots=True)

@@ -1,26 +1,32 @@
 """The newcomer's command: `make run` shows the main job, ends cleanly, works again, and says when a port is busy."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from service.embedded_redis import embedded_server
 from tests.journeys.system import SECRET_KEY, System, free_port
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(180)  # they wait for one another
 ROOT: Final = Path(__file__).parents[2]
 
 
 @contextmanager
 def make_run(output: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run `make run` in a process group of its own, as a terminal would."""
-    with output.open("wb") as stream:
+    with (Path(tempfile.gettempdir()) / "breakwater-make-run.lock").open("w") as lock, output.open("wb") as stream:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time: its simulator and receiver have ports of their own
         process = subprocess.Popen(
             ["make", "--silent", "run"],
             cwd=ROOT,
