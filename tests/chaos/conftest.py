@@ -5,6 +5,10 @@ import random
 
 import pytest
 
+from tests.journeys.conftest import system
+
+__all__ = ["system"]
+
 PREDICTIONS = int(os.environ.get("CHAOS_PREDICTIONS", "10000"))
 """How many predictions a run is made of."""
 
