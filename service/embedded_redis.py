@@ -114,13 +114,14 @@ def _start(binary: str, port: int, data_dir: Path, *, appendonly: bool) -> subpr
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, data_dir: Path) -> bool:
-    """Wait until our server answers; False when it ended instead, most likely because its port is taken."""
+    """Wait until our server has its data and answers; False when it ended, most likely as its port is taken."""
     deadline = time.monotonic() + START_TIMEOUT_S
     with redis.Redis("127.0.0.1", port, socket_timeout=0.25) as client:
         while process.poll() is None and time.monotonic() < deadline:
             # Whoever answers may be another server that holds the port; ours works in our directory.
+            # PING is refused while kept data is loading, which CONFIG GET is not.
             with suppress(redis.RedisError):
-                if client.config_get("dir") == {"dir": str(data_dir)}:
+                if client.config_get("dir") == {"dir": str(data_dir)} and client.ping():
                     return True
             time.sleep(0.01)
     return False
