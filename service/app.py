@@ -23,11 +23,12 @@ from service.http.native.predictions import PredictionHandlers
 from service.http.native.quota import QuotaHandler
 from service.http.openapi import docs_page, openapi_document
 from service.http.problems import on_crash, on_domain_error, on_http_exception
+from service.http.upstream_callbacks import UpstreamCallbackHandler
 from service.http.wavespeed.account import BalanceHandler, WebhookSecretHandler
 from service.http.wavespeed.results import ResultHandler
 from service.http.wavespeed.submit import SubmitHandler
 from service.probes import Probes
-from service.resources import Resources, watch_redis
+from service.resources import UPSTREAM_CALLBACKS, Resources, watch_redis
 from service.usecases.authenticate import AuthenticateOperator
 
 log = structlog.get_logger()
@@ -41,7 +42,7 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
     secret = WebhookSecretHandler(resources.tenants)
     balance = BalanceHandler(resources.ledger, resources.tenants, resources.clock)
     predictions = PredictionHandlers(
-        resources.submit, resources.predictions, settings.base_url, settings.max_body_bytes
+        resources.submit, resources.cancel, resources.predictions, settings.base_url, settings.max_body_bytes
     )
     endpoints = EndpointHandlers(resources.register_endpoint, resources.endpoints, settings.max_body_bytes)
     quota = QuotaHandler(resources.ledger, resources.tenants, resources.clock)
@@ -55,13 +56,32 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
         Route("/api/v3/{model:path}", for_tenants(submit), methods=["POST"]),
         Route("/v1/predictions", for_tenants(predictions.create), methods=["POST"]),
         Route("/v1/predictions/{id}", for_tenants(predictions.get)),
+        Route("/v1/predictions/{id}/cancel", for_tenants(predictions.cancel), methods=["POST"]),
         Route("/v1/quota", for_tenants(quota)),
         _resource("/v1/endpoints", GET=for_tenants(endpoints.list), POST=for_tenants(endpoints.create)),
+        *upstream_routes(resources),
         *(admin_routes(resources, settings.admin_token.get_secret_value()) if settings.admin_token else ()),
         *Probes(resources.metrics, ready).routes(),
         Route("/openapi.json", openapi_document(resources.catalogue, admin=bool(settings.admin_token))),
         Route("/docs", docs_page(resources.catalogue, admin=bool(settings.admin_token))),
     ]
+
+
+def upstream_routes(resources: Resources) -> list[BaseRoute]:
+    """WaveSpeed's own way in; there is none without a key that signs ids.
+
+    It stays open when callbacks are switched off: those asked for before still come.
+    """
+    if resources.callback_ids is None:
+        return []
+    handler = UpstreamCallbackHandler(
+        resources.callback_ids,
+        resources.verify_callback,
+        resources.receive_callback,
+        resources.upstream.key,
+        resources.metrics,
+    )
+    return [Route(f"{UPSTREAM_CALLBACKS}{{signed_id}}", handler.__call__, methods=["POST"])]
 
 
 def admin_routes(resources: Resources, token: str) -> list[BaseRoute]:

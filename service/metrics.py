@@ -62,6 +62,40 @@ class Metrics:
             buckets=_HTTP_BUCKETS,
             registry=registry,
         )
+        self.upstream_breaker_open = Gauge(
+            "breakwater_upstream_breaker_open",
+            "1 while this process makes no reads from WaveSpeed, or only one to try, because they failed.",
+            registry=registry,
+        )
+        self.upstream_callbacks = _Counter(
+            "breakwater_upstream_callbacks",
+            "Callbacks from WaveSpeed by what came of them.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.searches = _Counter(
+            "breakwater_unconfirmed_searches",
+            "Searches for the upstream task of an unconfirmed submission, by result.",
+            ("result",),
+            registry=registry,
+        )
+        self.closed = _Counter(
+            "breakwater_predictions_closed",
+            "Canceled and expired predictions by how they turned out upstream; orphaned: nobody ever said.",
+            ("how",),
+            registry=registry,
+        )
+        self.stuck = Gauge(
+            "breakwater_predictions_stuck",
+            "Predictions that have not moved for their model's deadline and some minutes.",
+            registry=registry,
+        )
+        self.retained = _Counter(
+            "breakwater_retention_steps",
+            "Ended predictions whose outputs were announced to expire, or that were purged.",
+            ("step",),
+            registry=registry,
+        )
         self.submissions = _Counter(
             "breakwater_submissions",
             "Submissions by what came of them.",

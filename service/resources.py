@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Final
 from urllib.parse import urlsplit
 
 from arq.connections import ArqRedis
@@ -16,8 +17,12 @@ from prometheus_client import CollectorRegistry
 from pydantic_core import from_json, to_json
 
 from service.domain.callback_address import CallbackPolicy
+from service.domain.callback_ids import CallbackIds
 from service.domain.catalogue import BadCatalogue, Catalogue, read_catalogue
+from service.domain.circuit_breaker import CircuitBreaker
+from service.domain.polling import Patience
 from service.domain.tenants_file import BadTenantsFile, WrittenTenant, check_callbacks, read_tenants_file
+from service.domain.timetable import Timetable
 from service.metrics import Metrics
 from service.settings import PREFIX, BadSetting, Settings
 from service.stores import keys
@@ -33,17 +38,34 @@ from service.stores.quota_ledger import QuotaLedger
 from service.stores.redis_state import RedisState
 from service.stores.scripts import Scripts
 from service.stores.tenant_store import TenantStore
+from service.stores.upstream_secrets import UpstreamSecretStore
 from service.stores.work_schedule import WorkSchedule
-from service.upstream.client import UpstreamKey, WaveSpeed, connect_upstream
+from service.upstream.client import SUBMIT_OVER_S, WaveSpeed, connect_upstream
+from service.upstream.key import UpstreamKey
 from service.usecases.administer import Administer
 from service.usecases.apply_tenants import ApplyTenants
 from service.usecases.authenticate import Authenticate
+from service.usecases.cancel import Cancel
+from service.usecases.find_stuck import FindStuck
+from service.usecases.find_task import FindTask
 from service.usecases.look import Look
+from service.usecases.receive_callback import ReceiveCallback
 from service.usecases.reconcile import Reconcile
 from service.usecases.register_endpoint import RegisterEndpoint
 from service.usecases.report_usage import ReportUsage
+from service.usecases.retain import Retain
 from service.usecases.submit import Submit
 from service.usecases.transition import Transition
+from service.usecases.verify_callback import VerifyCallback
+
+UPSTREAM_CALLBACKS: Final = "/callbacks/wavespeed/"
+"""Where WaveSpeed calls back; the signed id of a prediction follows."""
+
+_BREAKER_S: Final = 30.0
+"""Within how many seconds five failed reads stop them, and for how long."""
+
+_LEAST_SEARCH_S: Final = 20.0
+"""How long an unconfirmed submission is looked for at least, however fast everything else is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +97,13 @@ class Resources:
     reconcile: Reconcile
     register_endpoint: RegisterEndpoint
     submit: Submit
+    cancel: Cancel
     look: Look
+    retain: Retain
+    find_stuck: FindStuck
+    callback_ids: CallbackIds | None
+    receive_callback: ReceiveCallback
+    verify_callback: VerifyCallback
 
 
 def read_models(settings: Settings) -> Catalogue:
@@ -120,6 +148,25 @@ async def _own_addresses(settings: Settings) -> frozenset[tuple[str, int]]:
     return frozenset({(host, port), *((str(address[4][0]), port) for address in found)})
 
 
+def _callback_ids(settings: Settings) -> CallbackIds | None:
+    """Signs our ids in the addresses WaveSpeed calls back; None without a key to do so."""
+    return CallbackIds([key.get_secret_value() for key in settings.signing_key]) if settings.signing_key else None
+
+
+def _upstream_callback(settings: Settings, ids: CallbackIds | None) -> Callable[[str], str]:
+    """The address WaveSpeed is to call back about a prediction, "" where it is not to."""
+    if settings.upstream_webhooks == "off" or ids is None:
+        return lambda _: ""
+    return lambda prediction_id: f"{settings.base_url}{UPSTREAM_CALLBACKS}{ids.sign(prediction_id)}"
+
+
+def _timetable(settings: Settings, catalogue: Catalogue) -> Timetable:
+    """When to look at what."""
+    # A submission is never given up before it was looked for at least a few times.
+    patience = Patience().scaled(settings.poll_scale, SUBMIT_OVER_S + _LEAST_SEARCH_S)
+    return Timetable(catalogue, patience, settings.output_expiring_s, settings.upstream_webhooks == "on")
+
+
 def _stop_process() -> None:
     """End this process in order."""
     os.kill(os.getpid(), signal.SIGTERM)
@@ -141,11 +188,14 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         commands = Commands(redis)
         stack.push_async_callback(commands.aclose)
         scripts = Scripts(commands)
-        schedule = WorkSchedule(commands, scripts, arq, metrics, clock)
+        schedule = WorkSchedule(commands, scripts, arq, metrics, clock, reads_per_s=settings.upstream_reads_per_s)
         stack.push_async_callback(schedule.aclose)
         upstream = await stack.enter_async_context(
             connect_upstream(
-                settings.upstream_url, UpstreamKey(settings.wavespeed_api_key, settings.upstream_key_file), metrics
+                settings.upstream_url,
+                UpstreamKey(settings.wavespeed_api_key, settings.upstream_key_file),
+                metrics,
+                CircuitBreaker(window_s=_BREAKER_S * settings.poll_scale, hold_s=_BREAKER_S * settings.poll_scale),
             )
         )
         predictions = PredictionStore(commands, scripts)
@@ -156,7 +206,10 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         administer = Administer(tenants, api_keys, audit, callbacks, clock)
         endpoints = EndpointStore(commands, scripts)
         redis_state = RedisState(commands, encryption, _stop_process)
-        transition = Transition(predictions, schedule, metrics, settings.base_url, clock)
+        timetable = _timetable(settings, catalogue)
+        transition = Transition(predictions, schedule, timetable, metrics, settings.base_url, clock)
+        callback_ids = _callback_ids(settings)
+        find_task = FindTask(predictions, upstream, metrics, clock, SUBMIT_OVER_S)
         yield Resources(
             settings=settings,
             clock=clock,
@@ -188,12 +241,20 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 transition,
                 upstream,
                 catalogue,
+                timetable,
                 callbacks,
                 metrics,
                 redis_state.require_room,
                 clock,
+                _upstream_callback(settings, callback_ids),
             ),
-            look=Look(predictions, transition, schedule, upstream, catalogue, metrics, clock),
+            cancel=Cancel(predictions, transition),
+            look=Look(predictions, transition, schedule, upstream, find_task, timetable, metrics, clock),
+            retain=Retain(predictions, transition, schedule, timetable, metrics, clock),
+            find_stuck=FindStuck(predictions, schedule, metrics, clock),
+            callback_ids=callback_ids,
+            receive_callback=ReceiveCallback(predictions, transition, timetable, metrics, clock),
+            verify_callback=VerifyCallback(upstream, UpstreamSecretStore(commands, encryption), clock),
         )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.domain.callback_address import CallbackPolicy
@@ -27,7 +27,10 @@ _HOST = r"(?:\[[0-9A-Fa-f:.]+\]|(?=.{1,253}(?:[:/]|$))[A-Za-z0-9_-]{1,63}(?:\.[A
 
 _BASE_URL = re.compile(rf"https?://{_HOST}(?::(\d{{1,5}}))?/*")
 _REDIS_URL = re.compile(rf"rediss?://(?:[^/@\s]*@)?{_HOST}(?::(\d{{1,5}}))?(?:/\d{{0,4}})?")
-_ENCRYPTION_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+_KEYS = {
+    "encryption_key": (re.compile(r"[A-Za-z0-9_-]{43}="), "32 bytes in urlsafe base64 (44 characters)"),
+    "signing_key": (re.compile(r"[\x21-\x7e]{16,512}"), "16 to 512 characters of printable ASCII without blanks"),
+}
 _API_KEY = re.compile(r"[\x21-\x7e]{1,512}")
 
 
@@ -103,6 +106,26 @@ class Settings(BaseSettings):
         description="32 bytes in urlsafe base64; encrypts webhook secrets at rest. Several, comma-separated, to"
         " rotate: the first encrypts, all decrypt. Required by `serve` and `worker`.",
     )
+    signing_key: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="Signs our ids in the addresses WaveSpeed calls back, at least 16 characters. Several,"
+        " comma-separated, to rotate: the first signs, all verify. Required with `BREAKWATER_UPSTREAM_WEBHOOKS=on`.",
+    )
+    upstream_webhooks: Literal["off", "on"] = Field(
+        "off",
+        description="Whether WaveSpeed calls back when a run ends; polling is then a sparse safety net. Needs a"
+        " `BREAKWATER_PUBLIC_URL` that WaveSpeed reaches.",
+    )
+    upstream_reads_per_s: int = Field(
+        100, ge=1, le=100_000, description="Most looks at WaveSpeed a second, over all workers."
+    )
+    output_expiring_s: float = Field(
+        86_400.0,
+        ge=0,
+        le=604_800,
+        description="How long before its outputs are gone a `prediction.output_expiring` event is sent, in seconds;"
+        " 0: none.",
+    )
     admin_token: Annotated[SecretStr, AfterValidator(_admin_token)] | None = Field(
         None, description="The operators' bearer token for `/admin/v1`, at least 16 characters. Unset: no admin face."
     )
@@ -134,17 +157,17 @@ class Settings(BaseSettings):
         "info", description="Least severe log line written."
     )
 
-    @field_validator("encryption_key", mode="before")
+    @field_validator("encryption_key", "signing_key", mode="before")
     @classmethod
-    def _split_keys(cls, value: object) -> object:
-        """Take several keys from one comma-separated variable and check that each is 32 bytes."""
+    def _split_keys(cls, value: object, field: ValidationInfo) -> object:
+        """Take several keys from one comma-separated variable and check each of them."""
         keys = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
         if not isinstance(keys, list | tuple):
             raise ValueError("must be text")
+        form, told = _KEYS[str(field.field_name)]
         for key in keys:
-            text = key.get_secret_value() if isinstance(key, SecretStr) else str(key)
-            if not _ENCRYPTION_KEY.fullmatch(text):
-                raise ValueError("each key must be 32 bytes in urlsafe base64 (44 characters)")
+            if not form.fullmatch(key.get_secret_value() if isinstance(key, SecretStr) else str(key)):
+                raise ValueError(f"each key must be {told}")
         return tuple(keys)
 
     @field_validator("callback_allow")
@@ -194,6 +217,10 @@ def load_settings(*, needs_upstream_key: bool = False, needs_encryption_key: boo
         )
     if needs_upstream_key and settings.wavespeed_api_key is None and settings.upstream_key_file is None:
         raise BadSetting(f"WAVESPEED_API_KEY: is required (or {PREFIX}UPSTREAM_KEY_FILE)")
+    if settings.upstream_webhooks == "on":
+        for field in ("public_url", "signing_key"):
+            if not getattr(settings, field):
+                raise BadSetting(f"{variable_of(field)}: is required with {PREFIX}UPSTREAM_WEBHOOKS=on")
     if settings.upstream_key_file is not None:
         _check_key_file(settings.upstream_key_file)
     return settings

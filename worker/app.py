@@ -28,6 +28,10 @@ POLL_LEASE_S: Final = READ_S + 10.0
 DELIVER_LEASE_S: Final = TOTAL_S + 10.0
 """A lease is the longest operation and some: a dead worker's items are taken over when it ends."""
 
+RETAIN_LEASE_S: Final = 20.0
+RETAIN_CONCURRENCY: Final = 16
+"""Looking after ended predictions is a few commands to Redis, and never urgent."""
+
 JOB_TIMEOUT_S: Final = 15
 """arq restarts a dead worker's job this long plus 10 s later; a wake-up takes milliseconds."""
 
@@ -70,6 +74,7 @@ def build_pools(resources: Resources, sender: WebhookSender) -> Pools:
     return {
         "poll": pool("poll", settings.poll_concurrency, POLL_LEASE_S, resources.look),
         "deliver": pool("deliver", settings.deliver_concurrency, DELIVER_LEASE_S, deliver),
+        "retain": pool("retain", RETAIN_CONCURRENCY, RETAIN_LEASE_S, resources.retain),
     }
 
 
@@ -105,7 +110,7 @@ def cron_worker(resources: Resources) -> Worker:
     """Build arq for the crons, in a queue of their own: a flood of wake-ups cannot hold them up."""
 
     async def run_sweep(ctx: dict[Any, Any]) -> None:
-        await sweep(resources.schedule, resources.metrics)
+        await sweep(resources.schedule, resources.find_stuck, resources.metrics)
 
     async def run_reconcile(ctx: dict[Any, Any]) -> None:
         await reconcile(resources.reconcile)

@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "listen": ("listen", "Receive callbacks locally, verify and print them."),
     "tenant": ("tenant", "Create tenants, set their limits, see what they used."),
     "key": ("key", "Issue, list and revoke API keys."),
+    "prediction": ("prediction", "See, cancel and audit predictions."),
     "endpoint": ("endpoint", "Register and list callback endpoints."),
 }
 

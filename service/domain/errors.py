@@ -25,6 +25,7 @@
         │   └── CapacityReached  the account's rate or concurrency is used up
         ├── OutcomeUnknown   the submission may have been started; never send it again
         └── ReadFailed       a read came back without a verdict; look again later
+            └── ReadsPaused      it was not made: the upstream is in trouble
 """
 
 from dataclasses import dataclass
@@ -142,9 +143,21 @@ class OutcomeUnknown(UpstreamError):
 
 
 class ReadFailed(UpstreamError):
-    """A look at a prediction gave no verdict; `retry_after_s` is the upstream's wish, if it gave one."""
+    """A read gave no verdict; `retry_after_s` is the upstream's wish, if it gave one.
 
-    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+    `in_trouble` when it says that the upstream does not work at all: no connection, no answer in time, a 5xx.
+    """
+
+    def __init__(self, reason: str, retry_after_s: float | None = None, *, in_trouble: bool = False) -> None:
         self.reason = reason
         self.retry_after_s = retry_after_s
+        self.in_trouble = in_trouble
         super().__init__(f"no verdict from upstream: {reason}")
+
+
+class ReadsPaused(ReadFailed):
+    """The read was not made: too many have failed just now. `wait_s` is how long it is not worth trying."""
+
+    def __init__(self, wait_s: float) -> None:
+        self.wait_s = wait_s
+        super().__init__("reads are paused, the upstream is in trouble")

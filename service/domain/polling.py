@@ -16,6 +16,10 @@ MAX_RETRY_AFTER_S = 300.0
 """An upstream that asks for more patience than this is asked again anyway."""
 
 
+SAFETY_NET = 3.0
+"""Where the upstream calls back, looks come this many times later: only for callbacks that got lost."""
+
+
 @dataclass(frozen=True, slots=True)
 class PollProfile:
     """How a model's runs usually go; all in seconds."""
@@ -29,6 +33,40 @@ class PollProfile:
         """The same profile with every time multiplied: faster for tests and demos."""
         return PollProfile(
             self.usual_s * factor, self.step_s * factor, self.max_step_s * factor, self.deadline_s * factor
+        )
+
+    def as_safety_net(self) -> "PollProfile":
+        """The same profile for runs whose end the upstream announces; the deadline stays."""
+        usual_s = min(self.usual_s * SAFETY_NET, self.deadline_s)
+        return PollProfile(usual_s, self.max_step_s, self.max_step_s * SAFETY_NET, self.deadline_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the upstream is waited for where no model's profile says so; all in seconds.
+
+    give_up_s     from admission, until a submission nobody confirms is declared failed
+    close_s       from the end, until a canceled or expired prediction counts as paid
+    close_step_s  longest time between looks at one of those
+    unseen_s      past the deadline, until one expires whose upstream gives no verdict: it may have finished, and be
+                  paid for, so an outage must not end it
+    overdue_s     past the deadline, until a prediction that did not move counts as stuck
+    """
+
+    give_up_s: float = 1_800.0
+    close_s: float = 86_400.0
+    close_step_s: float = 3_600.0
+    unseen_s: float = 86_400.0
+    overdue_s: float = 300.0
+
+    def scaled(self, factor: float, least_give_up_s: float) -> "Patience":
+        """The same patience with every time multiplied; a submission is not given up within `least_give_up_s`."""
+        return Patience(
+            max(self.give_up_s * factor, least_give_up_s),
+            self.close_s * factor,
+            self.close_step_s * factor,
+            self.unseen_s * factor,
+            self.overdue_s * factor,
         )
 
 
@@ -53,3 +91,8 @@ def after_failure_s(profile: PollProfile, failures: int, retry_after_s: float | 
     backoff_s = profile.step_s * min(MAX_BACKOFF_STEPS, 2 ** min(failures - 1, 10))
     wished_s = min(retry_after_s or 0.0, MAX_RETRY_AFTER_S)
     return _jittered(max(backoff_s, wished_s), roll)
+
+
+def next_closing_look_s(profile: PollProfile, patience: Patience, since_end_s: float, roll: float) -> float:
+    """Seconds to the next look at a canceled or expired prediction that ended `since_end_s` ago."""
+    return _jittered(min(patience.close_step_s, max(profile.max_step_s, since_end_s * GROWTH)), roll)

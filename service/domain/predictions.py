@@ -5,8 +5,11 @@ None where nothing changes. Times are unix milliseconds.
 
 ::
 
-    submitting ──▶ created ──▶ processing ──▶ completed | failed | expired
-        └──▶ unconfirmed ──┘ (found later)  └──▶ failed (given up)
+    submitting ──▶ created ──▶ processing ──▶ completed | failed
+        └──▶ unconfirmed ──┘ (found later)      (any of these ──▶ canceled; a running one ──▶ expired)
+
+A canceled or expired prediction has ended for its tenant, while the upstream may still finish it and be paid: its money
+stays held until it is *closed*, by the upstream's verdict or by a day of silence.
 """
 
 import json
@@ -45,10 +48,11 @@ class State(StrEnum):
 
 ENDED: Final = frozenset({State.COMPLETED, State.FAILED, State.CANCELED, State.EXPIRED})
 
-_RUNNING_MOVES = frozenset({State.PROCESSING, State.COMPLETED, State.FAILED, State.CANCELED, State.EXPIRED})
+# Back to unconfirmed goes only one that was found in a list, when better evidence gives its task to another.
+_RUNNING_MOVES = ENDED | {State.PROCESSING, State.UNCONFIRMED}
 LEGAL_MOVES: Final[Mapping[State, frozenset[State]]] = {
-    State.SUBMITTING: frozenset({State.CREATED, State.UNCONFIRMED, State.FAILED}),
-    State.UNCONFIRMED: frozenset({State.CREATED, State.FAILED}),
+    State.SUBMITTING: frozenset({State.CREATED, State.UNCONFIRMED, State.FAILED, State.CANCELED}),
+    State.UNCONFIRMED: frozenset({State.CREATED, State.FAILED, State.CANCELED}),
     State.CREATED: _RUNNING_MOVES,
     State.PROCESSING: _RUNNING_MOVES - {State.PROCESSING},
     State.COMPLETED: frozenset(),
@@ -64,6 +68,7 @@ EventType = Literal[
     "prediction.failed",
     "prediction.canceled",
     "prediction.expired",
+    "prediction.output_expiring",
 ]
 EVENT_OF: Final[Mapping[State, EventType]] = {
     State.PROCESSING: "prediction.processing",
@@ -72,11 +77,18 @@ EVENT_OF: Final[Mapping[State, EventType]] = {
     State.CANCELED: "prediction.canceled",
     State.EXPIRED: "prediction.expired",
 }
-"""The event a move into a state writes; the others are silent."""
+"""The event a move into a state writes; the others are silent. `prediction.output_expiring` comes with no move."""
 
 Money = Literal["", "held", "settled", "released"]
 MONEY_OF: Final[Mapping[State, Money]] = {State.COMPLETED: "settled", State.FAILED: "released"}
-"""What an end means for the money held. A canceled or expired one may still be paid upstream: it stays held."""
+"""What an end means for the money held. A canceled or expired one may still be paid upstream: held until closed."""
+
+Evidence = Literal["answer", "callback", "list", ""]
+"""How a task is known to be a prediction's, the best evidence first: the answer to its own submission, a callback to
+the address only it was given, or its being the only fitting one in the upstream's list."""
+
+Closed = Literal["", "completed", "failed", "never_started", "orphaned"]
+"""How a canceled or expired prediction turned out upstream; "orphaned" when nobody ever said."""
 
 MIN_RENAMED: Final = 8
 """Upstream ids shorter than this are left alone in the upstream's words: they would be found in innocent ones."""
@@ -84,8 +96,8 @@ MIN_RENAMED: Final = 8
 INPUT_KEPT_BYTES: Final = 8_192
 """Inputs larger than this are dropped once they were sent; their hash and size stay."""
 
-GIVE_UP_UNCONFIRMED_MS: Final = 30 * 60_000
-"""A submission whose outcome is still unknown this long after admission is declared failed."""
+RETENTION_MS: Final = 7 * 24 * 3_600_000
+"""How long an ended prediction is kept after its end, as the upstream keeps its outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +105,8 @@ class Prediction:
     """One prediction as stored. `rev` counts its writes and is what compare-and-set compares.
 
     `day` is the UTC day it was admitted and is booked to, `money` what became of its price; both are "" in records
-    written before there was a ledger.
+    written before there was a ledger. `evidence` is how `upstream_id` came to be known. `expiring_sequence` is the
+    sequence of the event that told of its outputs' end, 0 before.
     """
 
     id: str
@@ -110,13 +123,32 @@ class Prediction:
     day: str = ""
     money: Money = ""
     upstream_id: str = ""
+    evidence: Evidence = ""
     started_at_ms: int = 0
     ended_at_ms: int = 0
+    closed: Closed = ""
+    closed_at_ms: int = 0
     sequence: int = 0
+    expiring_sequence: int = 0
     poll_failures: int = 0
     request_id: str = ""
     traceparent: str = ""
     answer: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def closing(self) -> bool:
+        """Whether it has ended for its tenant, and what it costs is not known yet."""
+        return self.state in (State.CANCELED, State.EXPIRED) and self.money == "held"
+
+    @property
+    def watched(self) -> bool:
+        """Whether something is still to be found out about it upstream."""
+        return not self.state.ended or self.closing
+
+    @property
+    def output_expires_at_ms(self) -> int:
+        """When its outputs are gone, here and upstream; 0 when there are none."""
+        return self.ended_at_ms + RETENTION_MS if self.ended_at_ms and self.answer.get("outputs") else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,37 +201,103 @@ def _moved(before: Prediction, to: State, **changed: Any) -> Change | None:
     return Change(after, event)
 
 
-def confirmed(before: Prediction, upstream_id: str, now_ms: int) -> Change | None:
-    """The upstream has the task under `upstream_id`: it runs from now on."""
-    return _moved(before, State.CREATED, upstream_id=upstream_id, started_at_ms=now_ms)
+def confirmed(
+    before: Prediction, upstream_id: str, now_ms: int, evidence: Evidence = "answer", started_at_ms: int = 0
+) -> Change | None:
+    """The upstream has the task under `upstream_id`, running since `started_at_ms` (now, if 0).
+
+    One that was canceled before this was known stays canceled, and can be closed by it.
+    """
+    known: dict[str, Any] = {"upstream_id": upstream_id, "evidence": evidence, "started_at_ms": started_at_ms or now_ms}
+    if before.closing and not before.upstream_id:
+        return Change(replace(before, **known, rev=before.rev + 1))
+    return _moved(before, State.CREATED, **known)
 
 
 def outcome_unknown(before: Prediction) -> Change | None:
     """The submission left and no readable verdict came back: it may run, so it is looked for and never re-sent."""
-    return _moved(before, State.UNCONFIRMED)
+    return _moved(before, State.UNCONFIRMED) if before.state is State.SUBMITTING else None
+
+
+def dispossessed(before: Prediction, by: Evidence) -> Change | None:
+    """Better evidence speaks against its task, which was only found in a list: its own is looked for again."""
+    if before.evidence != "list" or by == "list":
+        return None
+    answer = initial_answer(before.id, before.model, before.created_at_ms)
+    return _moved(before, State.UNCONFIRMED, upstream_id="", evidence="", started_at_ms=0, answer=answer)
 
 
 def observed(before: Prediction, seen: Observation, now_ms: int) -> Change | None:
     """What the upstream says now; None when it says nothing new. Going backwards is nothing new."""
+    if not before.upstream_id:  # it has no task anything could be said of
+        return None
     if seen.verdict == "running":
         if seen.status != State.PROCESSING or State.PROCESSING not in LEGAL_MOVES[before.state]:
             return None
         return _moved(before, State.PROCESSING, answer=_merged(before, seen, State.PROCESSING), poll_failures=0)
+    if before.closing:
+        return _closed_by(before, seen, now_ms)
     state = State.COMPLETED if seen.verdict == "completed" else State.FAILED
-    return _moved(before, state, answer=_merged(before, seen, state), ended_at_ms=now_ms, poll_failures=0)
+    answer = _with_expiry(_merged(before, seen, state), now_ms)
+    return _moved(before, state, answer=answer, ended_at_ms=now_ms, poll_failures=0)
 
 
 def ended_by_gateway(
     before: Prediction, state: Literal[State.FAILED, State.CANCELED, State.EXPIRED], reason: str, now_ms: int
 ) -> Change | None:
-    """An end the upstream did not announce (refused late, given up, expired); callers read it as failed, with text."""
+    """An end the upstream did not announce (canceled, expired, ...); callers of WaveSpeed's face read `failed`."""
     answer = {**before.answer, "status": State.FAILED.value, "error": reason}
     return _moved(before, state, answer=answer, ended_at_ms=now_ms)
 
 
+def never_started(before: Prediction, reason: str, now_ms: int) -> Change | None:
+    """The upstream does not have it: it has failed, or if it was canceled meanwhile it is closed and costs nothing."""
+    if before.upstream_id:  # it was found in the meantime
+        return None
+    if before.closing:
+        return _closed(before, "never_started", now_ms)
+    return ended_by_gateway(before, State.FAILED, reason, now_ms)
+
+
+def orphaned(before: Prediction, now_ms: int) -> Change | None:
+    """Nobody ever said how a canceled or expired one turned out: it counts as paid, and for operators to look into."""
+    return _closed(before, "orphaned", now_ms) if before.closing else None
+
+
+def output_expiring(before: Prediction) -> Change | None:
+    """Its outputs will be gone soon: an event, told once, and no move."""
+    if not before.output_expires_at_ms or before.expiring_sequence:
+        return None
+    sequence = before.sequence + 1
+    after = replace(before, rev=before.rev + 1, sequence=sequence, expiring_sequence=sequence)
+    return Change(after, "prediction.output_expiring")
+
+
+def _closed(before: Prediction, how: Closed, now_ms: int, **changed: Any) -> Change:
+    """Close a canceled or expired prediction: money moves, the state stays."""
+    money: Money = "released" if how in ("failed", "never_started") else "settled"
+    return Change(replace(before, **changed, closed=how, closed_at_ms=now_ms, money=money, rev=before.rev + 1))
+
+
+def _closed_by(before: Prediction, seen: Observation, now_ms: int) -> Change:
+    """Close by the upstream's verdict: a video that came after all is paid for, so it is given out."""
+    if seen.verdict == "failed":
+        return _closed(before, "failed", now_ms)
+    told = {"status": State.FAILED.value, "error": before.answer.get("error", "")}
+    answer = _with_expiry(_merged(before, seen, before.state) | told, before.ended_at_ms)
+    return _closed(before, "completed", now_ms, answer=answer)
+
+
+def _with_expiry(answer: dict[str, Any], ended_at_ms: int) -> dict[str, Any]:
+    """An answer with outputs also says until when they can be fetched."""
+    if not answer["outputs"]:
+        return answer
+    return answer | {"output_expires_at": rfc3339(ended_at_ms + RETENTION_MS)}
+
+
 def _merged(before: Prediction, seen: Observation, state: State) -> dict[str, Any]:
     """The upstream's words in our name: unknown fields kept, its id and URLs replaced or left out."""
-    words = {name: value for name, value in seen.data.items() if name not in ("urls", "outputs")} | {
+    words = {name: value for name, value in seen.data.items() if name not in ("urls", "outputs", "input", "inputs")} | {
         "error": seen.error
     }
     if len(before.upstream_id) >= MIN_RENAMED:  # it stays inside, except where it is part of an output's address

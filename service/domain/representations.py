@@ -13,9 +13,6 @@ MAX_EVENT_BYTES: Final = 20_000
 _NEVER_OMITTED: Final = frozenset({"id", "model", "status", "created_at", "sequence", "urls"})
 """What a receiver cannot do without, and the gateway writes itself: all of it short."""
 
-RETENTION_S: Final = 7 * 24 * 3600
-"""How long outputs stay with the upstream, counted from the end."""
-
 
 def result_url(base_url: str, prediction_id: str) -> str:
     """Where the result of a prediction is read: always at the gateway, in the form every client understands."""
@@ -43,7 +40,7 @@ def native_prediction(prediction: Prediction, base_url: str) -> dict[str, Any]:
         "created_at": rfc3339(prediction.created_at_ms),
         "started_at": rfc3339(prediction.started_at_ms) if prediction.started_at_ms else None,
         "ended_at": rfc3339(ended) if ended else None,
-        "output_expires_at": rfc3339(ended + RETENTION_S * 1000) if ended and answer.get("outputs") else None,
+        "output_expires_at": rfc3339(expires) if (expires := prediction.output_expires_at_ms) else None,
         "sequence": prediction.sequence,
         "urls": {"get": result_url(base_url, prediction.id)},
     }

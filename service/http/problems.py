@@ -30,6 +30,7 @@ from service.domain.errors import (
     NotFound,
     OutcomeUnknown,
     Overloaded,
+    ReadFailed,
     StoreUnavailable,
     TenantSuspended,
     TooMany,
@@ -83,6 +84,7 @@ _TABLE: Final[tuple[tuple[type[BreakwaterError], int, str, int | None], ...]] = 
     (AccountFault, 503, "upstream_account", 60),
     (CapacityReached, 429, "upstream_capacity", 10),
     (NeverSent, 503, "upstream_unreachable", 5),
+    (ReadFailed, 503, "upstream_unreadable", 5),
     (OutcomeUnknown, 502, "upstream_outcome_unknown", None),
 )
 

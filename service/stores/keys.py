@@ -14,12 +14,18 @@
 | bw:idempotency:{sha256} | hash | the submission an idempotency key belongs to | IDEMPOTENCY_MS |
 | bw:audit | list | the newest administrative actions, JSON | permanent: ≤ AUDIT_ENTRIES |
 | bw:key:{sha256} | hash | one API key: its tenant, name, dates | permanent until revoked |
-| bw:prediction:{id} | hash | one prediction | UNFINISHED_MS, then RETENTION_MS |
+| bw:prediction:{id} | hash | one prediction | UNFINISHED_MS, then ENDED_MS, unless purged before |
 | bw:prediction:{id}:events | hash | sequence → event JSON | as its prediction |
+| bw:prediction:{id}:deliveries | set | ids of the deliveries of its events | as its prediction |
+| bw:open | zset | what is still to be found out about, by when it is stuck | permanent: one per live record |
+| bw:unconfirmed:{model}:{sha256} | zset | submissions of these inputs without a task | UNCONFIRMED_MS, renewed |
+| bw:orphaned | zset | predictions closed by silence, by time | permanent: ≤ ORPHANS |
 | bw:upstream:{upstream id} | string | the prediction that owns this upstream task | as its prediction |
 | bw:delivery:{id} | hash | one event owed to one address | DELIVERY_MS, renewed at its end |
 | bw:delivery:{id}:attempts | list | the newest attempts, JSON | as its delivery |
-| bw:due:poll, bw:due:deliver | zset | id by due time in ms: what is owed | permanent: one entry per live record |
+| bw:due:poll, :deliver, :retain | zset | id by due time in ms: what is owed | permanent: one entry per live record |
+| bw:upstream-reads | string | when the account's rate of reads is all free again, in µs | until then |
+| bw:upstream-secret | hash | secrets WaveSpeed signs its callbacks with, encrypted: the last two | permanent: one |
 | bw:dead | zset | deliveries given up, by time | permanent: ≤ DEAD_LETTERS |
 | bw:canary | string | a known text under the encryption key | permanent: one |
 | arq:queue, arq:cron | zset | arq's queues | permanent: one entry per wake-up |
@@ -30,10 +36,18 @@ arq's other keys (`arq:job:*`, `arq:in-progress:*`, `arq:retry:*`, health checks
 import re
 from typing import Final, Literal
 
+from service.domain.predictions import RETENTION_MS
+
 DAY_MS: Final = 86_400_000
 
-RETENTION_MS: Final = 7 * DAY_MS
-"""How long an ended prediction is kept after its end, as upstream keeps its outputs."""
+ENDED_MS: Final = RETENTION_MS + DAY_MS
+"""Lifetime of an ended prediction should nobody purge it when its retention is over."""
+
+UNCONFIRMED_MS: Final = DAY_MS
+"""Lifetime of an index of submissions nobody has confirmed: each of them is given up long before."""
+
+ORPHANS: Final = 10_000
+"""How many predictions closed by silence are remembered; the oldest leave first."""
 
 UNFINISHED_MS: Final = 30 * DAY_MS
 """Lifetime of a prediction that has not ended: far beyond any deadline, so that nothing owed can vanish."""
@@ -53,8 +67,8 @@ AUDIT_ENTRIES: Final = 10_000
 DEAD_LETTERS: Final = 100_000
 """How many given-up deliveries the dead-letter index keeps; the oldest leave first."""
 
-DueSet = Literal["poll", "deliver"]
-"""The due sets: predictions to look at, deliveries to attempt."""
+DueSet = Literal["poll", "deliver", "retain"]
+"""The due sets: predictions to look at, deliveries to attempt, ended predictions whose time runs out."""
 
 TENANT_PREFIX: Final = "bw:tenant:"
 API_KEY_PREFIX: Final = "bw:key:"
@@ -62,13 +76,17 @@ TENANTS: Final = "bw:tenants"
 DEAD: Final = "bw:dead"
 CANARY: Final = "bw:canary"
 AUDIT: Final = "bw:audit"
+OPEN: Final = "bw:open"
+ORPHANED: Final = "bw:orphaned"
+UPSTREAM_READS: Final = "bw:upstream-reads"
+UPSTREAM_SECRET: Final = "bw:upstream-secret"  # noqa: S105 the name of a key
 QUEUE: Final = "arq:queue"
 CRON_QUEUE: Final = "arq:cron"
 DELIVERY_PREFIX: Final = "bw:delivery:"
 PREDICTION_PREFIX: Final = "bw:prediction:"
 
 PERMANENT: Final = re.compile(
-    r"bw:(tenants|tenant:[^:]+(:keys|:endpoints)?|key:[0-9a-f]{64}|due:(poll|deliver)|dead|canary|audit)|arq:(queue|cron)"
+    r"bw:(tenants|tenant:[^:]+(:keys|:endpoints)?|key:[0-9a-f]{64}|due:(poll|deliver|retain)|dead|canary|audit|open|orphaned|upstream-secret)|arq:(queue|cron)"
 )
 """The keys that may lack a lifetime; the table says what bounds each."""
 
@@ -133,6 +151,16 @@ def prediction_events(prediction_id: str) -> str:
     return f"{PREDICTION_PREFIX}{prediction_id}:events"
 
 
+def prediction_deliveries(prediction_id: str) -> str:
+    """Set: ids of the deliveries of a prediction's events."""
+    return f"{PREDICTION_PREFIX}{prediction_id}:deliveries"
+
+
+def unconfirmed(model: str, input_sha256: str) -> str:
+    """Sorted set: predictions of a model and inputs that no upstream task is known of, by admission in ms."""
+    return f"bw:unconfirmed:{model}:{input_sha256}"
+
+
 def upstream_task(upstream_id: str) -> str:
     """String: the prediction that owns this upstream task; set if absent."""
     return f"bw:upstream:{upstream_id}"
@@ -155,4 +183,4 @@ def due(name: DueSet) -> str:
 
 def record(name: DueSet, item_id: str) -> str:
     """Hash: the record behind an item of a due set."""
-    return prediction(item_id) if name == "poll" else delivery(item_id)
+    return delivery(item_id) if name == "deliver" else prediction(item_id)

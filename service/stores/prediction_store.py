@@ -4,6 +4,7 @@ Every write goes through a script, one decision each. When Redis is away every m
 write may or may not have happened: all of them can be repeated.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
@@ -17,6 +18,9 @@ from service.stores.answers import pairs
 from service.stores.commands import Commands
 from service.stores.scripts import Scripts
 
+MAX_TWINS: Final = 256
+"""Most unconfirmed submissions of equal inputs that are compared; past it nobody could tell them apart anyway."""
+
 RECORD_VERSION: Final = "1"
 """Written into every record; a reader that meets fields it does not know leaves them as they are."""
 
@@ -28,7 +32,9 @@ _INTEGERS: Final = frozenset(
         "price_micros",
         "started_at_ms",
         "ended_at_ms",
+        "closed_at_ms",
         "sequence",
+        "expiring_sequence",
         "poll_failures",
     }
 )
@@ -51,10 +57,11 @@ Move = Literal["moved", "stale", "gone", "claimed"]
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What came of a transition: whether it was written, and how many deliveries it made."""
+    """What came of a transition: was it written, how many deliveries it made, who else has the upstream task."""
 
     outcome: Move
     deliveries: int = 0
+    owner: str = ""
 
 
 def record_of(prediction: Prediction) -> list[bytes | str]:
@@ -112,18 +119,25 @@ class PredictionStore:
         change: Change,
         *,
         next_look_s: float | None,
+        stuck_after_s: float = 0.0,
+        next_retention_s: float | None = None,
         event_body: bytes = b"",
         callback_body: bytes = b"",
     ) -> Moved:
-        """Write one transition, if the prediction still is as `before`, with event, deliveries and next look."""
+        """Write one transition, if the prediction still is as `before`, with event, deliveries and next look.
+
+        `stuck_after_s` is when it counts as stuck without another move, `next_retention_s` when its retention is next
+        looked after; None leaves that as it is.
+        """
         after = change.after
-        claim = after.upstream_id if after.upstream_id != before.upstream_id else ""
         changed = [
             part
             for name in _NAMES
             if getattr(after, name) != getattr(before, name)
             for part in (name, _encode(name, getattr(after, name)))
         ]
+        month = after.day[:7]
+        upstream_id = after.upstream_id or before.upstream_id
         script_keys = [
             keys.prediction(after.id),
             keys.prediction_events(after.id),
@@ -131,18 +145,23 @@ class PredictionStore:
             keys.tenant_endpoints(after.tenant),
             keys.due("deliver"),
             keys.tenant_slots(after.tenant),
-            keys.ledger(after.tenant, after.day[:7]),
-            keys.usage(after.tenant, after.day[:7]),
+            keys.ledger(after.tenant, month),
+            keys.usage(after.tenant, month),
+            keys.OPEN,
+            keys.due("retain"),
+            keys.prediction_deliveries(after.id),
+            keys.ORPHANED,
+            keys.unconfirmed(after.model, after.input_sha256),
         ]
-        answer = await self._scripts.run(
+        verdict, *told = await self._scripts.run(
             "transition",
-            keys=[*script_keys, keys.upstream_task(after.upstream_id)] if after.upstream_id else script_keys,
+            keys=[*script_keys, keys.upstream_task(upstream_id)] if upstream_id else script_keys,
             args=[
                 after.id,
                 before.rev,
-                "" if next_look_s is None else int(next_look_s * 1000),
-                keys.RETENTION_MS if after.state.ended else keys.UNFINISHED_MS,
-                claim,
+                _ms(next_look_s),
+                keys.ENDED_MS if after.state.ended else keys.UNFINISHED_MS,
+                _claim(before, after),
                 change.event or "",
                 after.sequence,
                 event_body,
@@ -152,13 +171,93 @@ class PredictionStore:
                 keys.DELIVERY_MS,
                 self._now(),
                 after.money if after.money != before.money else "",
-                after.state.value if after.state.ended else "",
+                after.state.value if after.state.ended and not before.state.ended else "",
+                _ms(next_retention_s),
+                _ms(stuck_after_s if after.watched else None),
+                _membership(before, after),
+                keys.UNCONFIRMED_MS,
+                keys.ORPHANS if after.closed == "orphaned" else "",
                 *changed,
             ],
         )
-        return Moved(answer[0].decode(), answer[1] if len(answer) > 1 else 0)
+        if verdict == b"claimed":
+            return Moved("claimed", owner=told[0].decode())
+        return Moved(verdict.decode(), told[0] if told else 0)
+
+    async def unconfirmed_twins(self, prediction: Prediction) -> list[Prediction]:
+        """Every prediction of the same model and inputs, of whatever tenant, that no upstream task is known of."""
+        ids = await self._commands(
+            "ZRANGE", keys.unconfirmed(prediction.model, prediction.input_sha256), 0, MAX_TWINS - 1
+        )
+        found = await asyncio.gather(*(self.load(raw.decode()) for raw in ids))
+        return [twin for twin in found if twin is not None and twin.watched and not twin.upstream_id]
+
+    async def owner_of(self, upstream_id: str) -> str:
+        """The prediction that has this upstream task, or "" when it is nobody's."""
+        owner = await self._commands("GET", keys.upstream_task(upstream_id))
+        return owner.decode() if owner else ""
+
+    async def stuck(self, now_ms: int, limit: int) -> list[tuple[Prediction, int]]:
+        """Open predictions that count as stuck, and since when (in unix ms), the longest first."""
+        found = await self._commands("ZRANGE", keys.OPEN, "-inf", now_ms, "BYSCORE", "LIMIT", 0, limit, "WITHSCORES")
+        ids, since_ms = found[::2], found[1::2]
+        predictions = await asyncio.gather(*(self.load(raw.decode()) for raw in ids))
+        return [
+            (prediction, int(float(since)))
+            for prediction, since in zip(predictions, since_ms, strict=True)
+            if prediction is not None
+        ]
+
+    async def count_stuck(self, now_ms: int) -> int:
+        """How many count as stuck."""
+        return int(await self._commands("ZCOUNT", keys.OPEN, "-inf", now_ms))
+
+    async def newest_orphaned(self, limit: int) -> list[Prediction]:
+        """Predictions that were closed by silence, the newest first."""
+        ids = await self._commands("ZRANGE", keys.ORPHANED, 0, limit - 1, "REV")
+        found = await asyncio.gather(*(self.load(raw.decode()) for raw in ids))
+        return [prediction for prediction in found if prediction is not None]
+
+    async def purge(self, prediction: Prediction, token: str) -> bool:
+        """Forget a prediction and all that belongs to it, under a lease of `due:retain`; False when that was lost."""
+        script_keys = [
+            keys.prediction(prediction.id),
+            keys.prediction_events(prediction.id),
+            keys.prediction_deliveries(prediction.id),
+            keys.tenant_predictions(prediction.tenant),
+            keys.due("retain"),
+            keys.due("deliver"),
+            keys.DEAD,
+            keys.ORPHANED,
+        ]
+        purged = await self._scripts.run(
+            "purge",
+            keys=[*script_keys, keys.upstream_task(prediction.upstream_id)] if prediction.upstream_id else script_keys,
+            args=[prediction.id, token, keys.DELIVERY_PREFIX],
+        )
+        return bool(purged)
 
     async def event_body(self, prediction_id: str, sequence: int) -> bytes | None:
         """The stored body of one event, or None when it is gone."""
         body: bytes | None = await self._commands("HGET", keys.prediction_events(prediction_id), sequence)
         return body
+
+
+def _ms(seconds: float | None) -> int | str:
+    """A time for a script: milliseconds, "" for none."""
+    return "" if seconds is None else int(seconds * 1000)
+
+
+def _claim(before: Prediction, after: Prediction) -> str:
+    """What a change means for the index of upstream tasks."""
+    if after.upstream_id == before.upstream_id:
+        return ""
+    return "claim" if after.upstream_id else "release"
+
+
+def _membership(before: Prediction, after: Prediction) -> str:
+    """Whether a change makes it one of the unconfirmed, or takes it away from them."""
+    was, is_one = (one.watched and not one.upstream_id for one in (before, after))
+    if was == is_one:
+        return ""
+    return "join" if is_one else "leave"

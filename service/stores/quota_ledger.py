@@ -69,11 +69,17 @@ class QuotaLedger:
         self._now_ms = now_ms
 
     async def admit(
-        self, intent: Prediction, look_within_s: float, slot_s: float, idempotency: IdempotencyKey | None = None
+        self,
+        intent: Prediction,
+        look_within_s: float,
+        slot_s: float,
+        idempotency: IdempotencyKey | None = None,
+        stuck_after_s: float = 3600.0,
     ) -> Admission:
         """Make the submission durable before it is sent, and charge every limit for it: all or nothing.
 
-        It is looked at within `look_within_s` whatever happens; its slot is looked at after `slot_s`. Raises, with
+        It is looked at within `look_within_s` whatever happens, and counts as stuck if it has not moved after
+        `stuck_after_s`; its slot is looked at after `slot_s`. Raises, with
         nothing written: `QuotaExceeded`, `NotFound` (a deleted tenant), `TenantSuspended`, `ModelDenied`,
         `IdempotencyMismatch`, `IdempotencyConflict`.
         """
@@ -84,6 +90,8 @@ class QuotaLedger:
             keys.due("poll"),
             keys.tenant_slots(intent.tenant),
             keys.tenant_rate(intent.tenant),
+            keys.OPEN,
+            keys.unconfirmed(intent.model, intent.input_sha256),
         ]
         outcome, now_ms, found, *limits = await self._scripts.run(
             "admit",
@@ -103,6 +111,8 @@ class QuotaLedger:
                 idempotency.fingerprint if idempotency else "",
                 LIVE_MS,
                 keys.IDEMPOTENCY_MS,
+                keys.UNCONFIRMED_MS,
+                int(stuck_after_s * 1000),
                 "v",
                 RECORD_VERSION,
                 *record_of(intent),
@@ -138,6 +148,8 @@ class QuotaLedger:
             keys.tenant_predictions(intent.tenant),
             keys.due("poll"),
             keys.tenant_slots(intent.tenant),
+            keys.OPEN,
+            keys.unconfirmed(intent.model, intent.input_sha256),
         ]
         gone = await self._scripts.run(
             "withdraw",

@@ -22,7 +22,7 @@ from service.stores.commands import Commands
 from service.stores.keys import DueSet
 from service.stores.scripts import Scripts
 
-DUE_SETS: Final[tuple[DueSet, ...]] = ("poll", "deliver")
+DUE_SETS: Final[tuple[DueSet, ...]] = ("poll", "deliver", "retain")
 
 SLOT_MS: Final = 250
 """Length of a wake-up slot: how late, at most, a due item is noticed because of slots."""
@@ -61,7 +61,10 @@ def slot_after(due_ms: float, now_ms: float) -> int:
 
 
 class WorkSchedule:
-    """Due sets and wake-ups. `clock` gives unix seconds."""
+    """Due sets and wake-ups. `clock` gives unix seconds.
+
+    `reads_per_s` bounds, over all processes, how many looks at the upstream are leased a second; None does not.
+    """
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class WorkSchedule:
         metrics: Metrics,
         clock: Callable[[], float],
         now_ms: Callable[[], int] | None = None,
+        reads_per_s: int | None = None,
     ) -> None:
         self._commands = commands
         self._scripts = scripts
@@ -78,15 +82,22 @@ class WorkSchedule:
         self._metrics = metrics
         self._clock = clock
         self._now_ms = now_ms
+        self._reads_per_s = reads_per_s
         self._enqueued: OrderedDict[str, None] = OrderedDict()
         self._enqueuing: set[asyncio.Task[None]] = set()
 
     async def lease(self, due_set: DueSet, limit: int, lease_s: float) -> Leased:
         """Lease up to `limit` due items for `lease_s`; they fall due again by themselves if nobody completes them."""
+        rate = self._reads_per_s if due_set == "poll" else None
         token, next_due_ms, *ids = await self._scripts.run(
             "lease_due",
-            keys=[keys.due(due_set)],
-            args=[limit, int(lease_s * 1000), "" if self._now_ms is None else self._now_ms()],
+            keys=[keys.due(due_set), keys.UPSTREAM_READS] if rate else [keys.due(due_set)],
+            args=[
+                limit,
+                int(lease_s * 1000),
+                "" if self._now_ms is None else self._now_ms(),
+                *((1_000_000 // rate, max(1, rate * SLOT_MS // 1000)) if rate else ()),
+            ],
         )
         return Leased(
             token.decode(),
@@ -117,6 +128,11 @@ class WorkSchedule:
         elif delay_s is not None:
             self.wake(due_set, delay_s)
         return bool(kept)
+
+    async def ensure(self, due_set: DueSet, item_id: str) -> bool:
+        """Have an item fall due now if the due set does not hold it at all; whether it was missing."""
+        score = int(self._clock() * 1000)
+        return bool(await self._commands("ZADD", keys.due(due_set), "NX", score, item_id))
 
     async def owed(self, due_set: DueSet) -> Owed:
         """Count a due set and the age of its oldest due item."""

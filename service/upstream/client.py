@@ -1,39 +1,44 @@
-"""WHERE THE UPSTREAM IS CALLED: create and fetch, with our key, bounded in time and size.
+"""WHERE THE UPSTREAM IS CALLED: submit, look, list, with our key, bounded in time and size.
 
 The transport is used directly with ready requests: it costs less than half of a client call. Connections are kept only
 briefly, so that a submission never goes out on one the upstream has just closed.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 import aiohttp
 import httpx2
-import structlog
 from httpx_aiohttp.httpx2.transport import AiohttpTransport
 from prometheus_client import Counter, Histogram
-from pydantic import SecretStr
 
+from service.domain.circuit_breaker import CircuitBreaker
 from service.domain.errors import (
     AccountFault,
     CapacityReached,
     NeverSent,
     OutcomeUnknown,
     ReadFailed,
+    ReadsPaused,
     UpstreamError,
     UpstreamRefused,
 )
-from service.domain.predictions import Observation
+from service.domain.predictions import Observation, json_bytes, rfc3339
 from service.domain.retry_after import parse_retry_after
 from service.metrics import Metrics
-from service.settings import clean_api_key
-from service.upstream.payloads import Started, result_answer, submit_answer
+from service.upstream.key import UpstreamKey
+from service.upstream.payloads import (
+    ListedTask,
+    Started,
+    list_answer,
+    result_answer,
+    secret_answer,
+    submit_answer,
+)
 
 CONNECT_S: Final = 5.0
 """Longest wait for a connection, in seconds: a connect that fails in time leaves the answer window intact."""
@@ -41,65 +46,45 @@ CONNECT_S: Final = 5.0
 SUBMIT_S: Final = 60.0
 """Longest wait for the answer to a submission, in seconds; the caller is answered long before."""
 
+SUBMIT_OVER_S: Final = SUBMIT_S + 10.0
+"""By this time after its admission a submission is over, in seconds: answered, timed out, or its process dead."""
+
 READ_S: Final = 10.0
 """Longest look at a prediction, in seconds."""
 
 MAX_ANSWER_BYTES: Final = 1_048_576
 """Longest answer read; a larger one is no verdict."""
 
-MIN_KEY_LENGTH: Final = 8
-"""A shorter text is no key, and would be found in innocent words."""
-
 _KEEP_ALIVE_S: Final = 4.0
 _CONNECTIONS: Final = 512
 
-log = structlog.get_logger()
+LIST_PAGE: Final = 100
+"""Tasks on one page of a list: the most the upstream gives."""
 
-Operation = Literal["submit", "result"]
+Operation = Literal["submit", "result", "list", "webhook_secret"]
 Answer = TypeVar("Answer")
 
 
-class UpstreamKey:
-    """The secret key: from a setting, or from a file that is read again when it changes."""
-
-    def __init__(self, key: SecretStr | None, file: Path | None) -> None:
-        self._key = key.get_secret_value() if key else ""
-        self._file = file
-        self._stamp = (-1, -1)
-        self._secret = ("", b"")
-
-    def __repr__(self) -> str:
-        return "UpstreamKey(**********)"
-
-    def authorization(self) -> str:
-        """The value of the Authorization header. A file that cannot be read, or holds no key, keeps the last one."""
-        if self._file is not None:
-            try:
-                stat = os.stat(self._file)
-                stamp = (stat.st_mtime_ns, stat.st_ino)
-                if stamp != self._stamp:
-                    self._stamp = stamp
-                    self._key = clean_api_key(self._file.read_text("utf-8"))
-            except OSError:
-                pass  # a mounted secret is briefly absent while it is being replaced
-            except ValueError:
-                log.error("the upstream key file holds no key; the last one is used", file=str(self._file))
-        return f"Bearer {self._key}"
-
-    def taken_out_of(self, body: bytes) -> bytes:
-        """An upstream's answer without our key, should it quote it: answers are stored, shown and sent on."""
-        if self._secret[0] is not self._key:  # it was read again
-            self._secret = self._key, self._key.encode()
-        return body.replace(self._secret[1], b"**********") if len(self._key) >= MIN_KEY_LENGTH else body
-
-
 class WaveSpeed:
-    """One upstream account. Raises only errors of `UpstreamError`."""
+    """One upstream account. Raises only errors of `UpstreamError`.
 
-    def __init__(self, transport: httpx2.AsyncBaseTransport, base_url: str, key: UpstreamKey, metrics: Metrics) -> None:
+    Reads go past a circuit breaker: while it is open they raise `ReadsPaused` without a call. Submissions never do.
+    """
+
+    def __init__(
+        self,
+        transport: httpx2.AsyncBaseTransport,
+        base_url: str,
+        key: UpstreamKey,
+        metrics: Metrics,
+        breaker: CircuitBreaker | None = None,
+    ) -> None:
         self._transport = transport
-        self._key = key
+        self.key = key
         self._metrics = metrics
+        self._base_url = base_url
+        self._breaker = breaker or CircuitBreaker()
+        metrics.upstream_breaker_open.set_function(lambda: self._breaker.state(time.monotonic()) != "closed")
         self._series: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         # Parsing a URL costs a tenth of a call; models are few, and a running task is looked at again and again.
         self._submit_url = lru_cache(maxsize=256)(lambda model: httpx2.URL(f"{base_url}/api/v3/{model}"))
@@ -107,18 +92,19 @@ class WaveSpeed:
             lambda upstream_id: httpx2.URL(f"{base_url}/api/v3/predictions/{upstream_id}/result")
         )
 
-    async def create(self, model: str, inputs: bytes, headers: Mapping[str, str]) -> Started:
-        """Submit once. `inputs` is the JSON body, `headers` the caller's that may travel.
+    async def create(self, model: str, inputs: bytes, headers: Mapping[str, str], callback_url: str = "") -> Started:
+        """Submit once. `inputs` is the JSON body, `headers` the caller's that may travel, `callback_url` our own.
 
         Raises `NeverSent` (nothing left this host), `UpstreamRefused` (nothing was started) or `OutcomeUnknown`
         (it may have been started: never call this again for the same submission).
         """
         try:
+            url = self._submit_url(model)
             request = httpx2.Request(
                 "POST",
-                self._submit_url(model),
+                url.copy_with(params={"webhook": callback_url}) if callback_url else url,
                 content=inputs,
-                headers={**headers, "content-type": "application/json", "authorization": self._key.authorization()},
+                headers={**headers, "content-type": "application/json", "authorization": self.key.authorization()},
                 # A connect that takes too long is told apart from an answer that does: nothing was sent then.
                 extensions={"timeout": {"connect": CONNECT_S, "pool": CONNECT_S}},
             )
@@ -131,9 +117,58 @@ class WaveSpeed:
         request = httpx2.Request(
             "GET",
             self._result_url(upstream_id),
-            headers={"authorization": self._key.authorization()},
+            headers={"authorization": self.key.authorization()},
         )
-        return await self._call("result", request, READ_S, partial(result_answer, upstream_id), _read_failure)
+        return await self._read("result", request, partial(result_answer, upstream_id))
+
+    async def list_tasks(self, model: str, since_ms: int, until_ms: int, page: int) -> list[ListedTask]:
+        """One page (from 1) of the account's tasks of a model made in a span of time, newest first.
+
+        Less than `LIST_PAGE` of them are all there were. Raises `ReadFailed`.
+        """
+        wanted = {
+            "page": page,
+            "page_size": LIST_PAGE,
+            "model": model,
+            "created_after": rfc3339(since_ms),
+            "created_before": rfc3339(until_ms),
+            "include_inputs": True,
+        }
+        request = httpx2.Request(
+            "POST",
+            f"{self._base_url}/api/v3/predictions",
+            content=json_bytes(wanted),
+            headers={"content-type": "application/json", "authorization": self.key.authorization()},
+        )
+        return await self._read("list", request, list_answer)
+
+    async def webhook_secret(self) -> str:
+        """The secret the upstream signs its callbacks with. Raises `ReadFailed`."""
+        request = httpx2.Request(
+            "GET",
+            f"{self._base_url}/api/v3/webhook/secret",
+            headers={"authorization": self.key.authorization()},
+        )
+        return await self._read("webhook_secret", request, secret_answer)
+
+    async def _read(
+        self, operation: Operation, request: httpx2.Request, read: Callable[[int, bytes, float | None], Answer]
+    ) -> Answer:
+        """Make a call that changes nothing upstream, unless the breaker is open, and tell the breaker of it."""
+        wait_s = self._breaker.wait_s(time.monotonic())
+        if wait_s > 0:
+            self._count_call(operation, "paused")
+            raise ReadsPaused(wait_s)
+        try:
+            answer = await self._call(operation, request, READ_S, read, _read_failure)
+        except ReadFailed as failure:
+            if failure.in_trouble:
+                self._breaker.failed(time.monotonic())
+            else:
+                self._breaker.succeeded()
+            raise
+        self._breaker.succeeded()
+        return answer
 
     async def _call(
         self,
@@ -178,20 +213,24 @@ class WaveSpeed:
         answered = response.status_code == 200 and request.method == "GET"
         wished = None if answered else response.headers.get("retry-after")
         retry_after_s = parse_retry_after(wished, time.time()) if wished else None
-        return response.status_code, self._key.taken_out_of(bytes(body)), retry_after_s
+        return response.status_code, self.key.taken_out_of(bytes(body)), retry_after_s
 
     def _count(self, operation: Operation, started: float, error: BaseException | None) -> None:
         """Count a call by what came of it, and how long it took."""
         outcome = "ok" if error is None else "canceled"
         if isinstance(error, UpstreamError):
             outcome = _OUTCOMES[type(error)]
+        self._count_call(operation, outcome).observe(time.perf_counter() - started)
+
+    def _count_call(self, operation: Operation, outcome: str) -> Histogram:
+        """Count a call, or one that was not made; the histogram its duration belongs into."""
         series = self._series.get((operation, outcome))
         if series is None:
             # Looking children up costs more than counting; operations and outcomes are few.
             calls = self._metrics.upstream_calls.labels(operation, outcome)
             series = self._series[operation, outcome] = calls, self._metrics.upstream_duration.labels(operation)
         series[0].inc()
-        series[1].observe(time.perf_counter() - started)
+        return series[1]
 
 
 _OUTCOMES: Final[Mapping[type[UpstreamError], str]] = {
@@ -212,8 +251,8 @@ def _submit_failure(broken: Exception) -> UpstreamError:
 
 
 def _read_failure(broken: Exception) -> UpstreamError:
-    """What a broken exchange says of a look: nothing."""
-    return ReadFailed(_reason(broken))
+    """What a broken exchange says of a look: nothing, but that the upstream is in trouble."""
+    return ReadFailed(_reason(broken), in_trouble=True)
 
 
 def _reason(broken: Exception) -> str:
@@ -232,7 +271,9 @@ def _never_connected(error: Exception) -> bool:
 
 
 @asynccontextmanager
-async def connect_upstream(base_url: str, key: UpstreamKey, metrics: Metrics) -> AsyncIterator[WaveSpeed]:
+async def connect_upstream(
+    base_url: str, key: UpstreamKey, metrics: Metrics, breaker: CircuitBreaker | None = None
+) -> AsyncIterator[WaveSpeed]:
     """Open the account's connections: no proxies, no cookies, no redirects, no environment."""
 
     def session() -> aiohttp.ClientSession:
@@ -246,6 +287,6 @@ async def connect_upstream(base_url: str, key: UpstreamKey, metrics: Metrics) ->
 
     transport = AiohttpTransport(client=session)
     try:
-        yield WaveSpeed(transport, base_url, key, metrics)
+        yield WaveSpeed(transport, base_url, key, metrics, breaker)
     finally:
         await transport.aclose()

@@ -8,12 +8,13 @@ What a read answers means: only a readable envelope about the task is a verdict;
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic_core import from_json
 
 from service.domain.errors import AccountFault, CapacityReached, OutcomeUnknown, ReadFailed, UpstreamRefused
-from service.domain.predictions import Observation
+from service.domain.predictions import Observation, fingerprint
 
 _COMPLETED: Final = frozenset({"completed", "succeeded"})
 _FAILED: Final = frozenset({"failed", "cancelled", "canceled", "timeout", "deleted", "error"})
@@ -21,6 +22,9 @@ _FAILED: Final = frozenset({"failed", "cancelled", "canceled", "timeout", "delet
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
 """What an upstream id may be: it becomes part of a URL that carries our key."""
+
+MIN_SECRET: Final = 16
+"""A shorter text is no secret."""
 
 MAX_MESSAGE: Final = 500
 """How much of an upstream's own text is passed on, in characters."""
@@ -31,6 +35,25 @@ class Started:
     """The upstream has the task under this id."""
 
     upstream_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTask:
+    """One task of the account as its list shows it; its inputs as their fingerprint."""
+
+    upstream_id: str
+    model: str
+    input_sha256: str
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CalledBack:
+    """What a callback says of a task; `created_at_ms` is 0 when it does not say since when there is one."""
+
+    upstream_id: str
+    seen: Observation
+    created_at_ms: int
 
 
 def _envelope(body: bytes) -> Mapping[str, Any] | None:
@@ -91,17 +114,68 @@ def _refusal(status: int, message: str, retry_after_s: float | None) -> Upstream
 
 def result_answer(upstream_id: str, status: int, body: bytes, retry_after_s: float | None) -> Observation:
     """Read the answer to a look at one task. Raises `ReadFailed` for everything that is not a verdict about it."""
+    data = _read_data(status, body, retry_after_s)
+    if isinstance(data.get("id"), str) and data["id"] != upstream_id:
+        raise ReadFailed("the answer is about another task")
+    return observation(data)
+
+
+def _read_data(status: int, body: bytes, retry_after_s: float | None) -> Mapping[str, Any]:
+    """The `data` of a good answer to a read. Raises `ReadFailed`."""
     if status != 200:
-        raise ReadFailed(f"status {status}", retry_after_s)
+        raise ReadFailed(f"status {status}", retry_after_s, in_trouble=status >= 500)
     envelope = _envelope(body)
     if envelope is None:
         raise ReadFailed("unreadable body")
     data = envelope.get("data")
     if envelope.get("code") != 200 or not isinstance(data, dict):
         raise ReadFailed(f"code {envelope.get('code')!r}"[:60])
-    if isinstance(data.get("id"), str) and data["id"] != upstream_id:
-        raise ReadFailed("the answer is about another task")
-    return observation(data)
+    return data
+
+
+def list_answer(status: int, body: bytes, retry_after_s: float | None) -> list[ListedTask]:
+    """Read one page of the account's tasks. Raises `ReadFailed`, also for an entry that cannot be told from others."""
+    items = _read_data(status, body, retry_after_s).get("items")
+    if not isinstance(items, list):
+        raise ReadFailed("a list without items")
+    return [_listed(item) for item in items]
+
+
+def _listed(item: Any) -> ListedTask:
+    """Read one entry of a list."""
+    upstream_id, inputs = (item.get("id"), item.get("input", item.get("inputs"))) if isinstance(item, dict) else (0, 0)
+    if not isinstance(upstream_id, str) or not _ID.fullmatch(upstream_id) or not isinstance(inputs, dict):
+        raise ReadFailed("a list with an entry that says not what it is")
+    created_at_ms = _time_ms(item.get("created_at"))
+    if created_at_ms is None:
+        raise ReadFailed("a list with an entry without a time")
+    return ListedTask(upstream_id, str(item.get("model", "")), fingerprint(inputs), created_at_ms)
+
+
+def _time_ms(text: Any) -> int | None:
+    """An RFC 3339 time with up to nine digits of fraction, in unix milliseconds, or None."""
+    try:
+        at = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return int(at.timestamp() * 1000) if at.tzinfo else None
+
+
+def secret_answer(status: int, body: bytes, retry_after_s: float | None) -> str:
+    """Read the secret callbacks are signed with. Raises `ReadFailed`."""
+    secret = _read_data(status, body, retry_after_s).get("secret")
+    if not isinstance(secret, str) or len(secret) < MIN_SECRET:
+        raise ReadFailed("no secret")
+    return secret
+
+
+def callback_task(body: bytes) -> CalledBack | None:
+    """Read the task a callback is about, None when that cannot be told: the bare prediction, without an envelope."""
+    data = _envelope(body)
+    upstream_id = data.get("id") if data else None
+    if data is None or not isinstance(upstream_id, str) or not _ID.fullmatch(upstream_id):
+        return None
+    return CalledBack(upstream_id, observation(data), _time_ms(data.get("created_at")) or 0)
 
 
 def observation(data: Mapping[str, Any]) -> Observation:

@@ -7,37 +7,49 @@ from typing import Final, Literal
 
 import structlog
 
-from service.domain.catalogue import Catalogue, Model
-from service.domain.errors import NotFound, ReadFailed
-from service.domain.polling import PollProfile, after_failure_s, next_look_s
+from service.domain.errors import ReadFailed, ReadsPaused
+from service.domain.polling import PollProfile, after_failure_s, next_closing_look_s, next_look_s
 from service.domain.predictions import (
-    GIVE_UP_UNCONFIRMED_MS,
     Observation,
     Prediction,
     State,
+    confirmed,
     ended_by_gateway,
+    never_started,
     observed,
+    orphaned,
     outcome_unknown,
 )
+from service.domain.timetable import Timetable
 from service.metrics import Metrics
 from service.stores.prediction_store import PredictionStore
 from service.stores.work_schedule import WorkSchedule
 from service.upstream.client import WaveSpeed
+from service.usecases.find_task import FindTask
 from service.usecases.transition import Transition
 
 Result = Literal[
-    "ended", "running", "unknown_status", "failed_look", "unconfirmed", "expired", "given_up", "nothing_owed"
+    "ended",
+    "running",
+    "unknown_status",
+    "failed_look",
+    "paused",
+    "unconfirmed",
+    "found",
+    "expired",
+    "given_up",
+    "closed",
+    "orphaned",
+    "nothing_owed",
 ]
-
-UNSEEN_MARGIN_S: Final = 24 * 3600.0
-"""How long past its deadline a prediction is looked for whose upstream gives no verdict: it may have finished, and be
-paid for, so an outage must not end it."""
 
 _KNOWN_RUNNING: Final = frozenset({"created", "processing"})
 """The statuses a running task is known to have; any other means running too, and is counted."""
 
-_FORGOTTEN_MODEL: Final = PollProfile(usual_s=30, step_s=10, max_step_s=30, deadline_s=1800)
-"""How a prediction is polled whose model has left the catalogue: what was accepted is looked after to its end."""
+NEVER_CONFIRMED: Final = (
+    "WaveSpeed never confirmed this submission; it was not sent again, so that it cannot be paid twice"
+)
+"""What a caller reads of a submission that was given up."""
 
 log = structlog.get_logger()
 
@@ -50,14 +62,15 @@ class Look:
     transition: Transition
     schedule: WorkSchedule
     upstream: WaveSpeed
-    catalogue: Catalogue
+    find_task: FindTask
+    timetable: Timetable
     metrics: Metrics
     clock: Callable[[], float]
 
     async def __call__(self, prediction_id: str, token: str) -> Result:
         """Look at one leased prediction. Raises `StoreUnavailable`: then the lease lapses and another look is made."""
         prediction = await self.predictions.load(prediction_id)
-        if prediction is None or prediction.state.ended:
+        if prediction is None or not prediction.watched:
             await self.schedule.put_back("poll", prediction_id, token, None)
             result: Result = "nothing_owed"
         elif not prediction.upstream_id:
@@ -67,66 +80,104 @@ class Look:
         self.metrics.looks.labels(result).inc()
         return result
 
-    def _profile(self, model_id: str) -> PollProfile:
-        """How this model is polled."""
-        try:
-            model: Model = self.catalogue.get(model_id)
-        except NotFound:
-            return _FORGOTTEN_MODEL
-        return model.poll
-
     async def _search(self, prediction: Prediction, token: str) -> Result:
-        """A submission without an upstream id: its outcome is unknown, and after the bound it is given up."""
-        profile = self._profile(prediction.model)
-        age_ms = self.clock() * 1000 - prediction.created_at_ms
-        if age_ms >= GIVE_UP_UNCONFIRMED_MS:
-            reason = "WaveSpeed never confirmed this submission; it was not sent again, so that it cannot be paid twice"
-            await self.transition(
-                prediction,
-                # Confirmed in the meantime: then it runs, and is looked at as usual.
-                lambda p, now: None if p.upstream_id else ended_by_gateway(p, State.FAILED, reason, now),
+        """A submission without an upstream id: it is looked for, and after the bound given up."""
+        age_s = self.clock() - prediction.created_at_ms / 1000
+        to_wait_s = self.find_task.submit_over_s - age_s
+        if to_wait_s > 0:  # its POST may still be under way, and so may a twin's
+            await self.schedule.put_back("poll", prediction.id, token, to_wait_s)
+            return "unconfirmed"
+        delay_s = next_look_s(self.timetable.profile(prediction.model), age_s, random())  # noqa: S311 jitter
+        if prediction.state is State.SUBMITTING:  # whoever should have confirmed it has died
+            prediction = await self.transition(prediction, lambda p, _: outcome_unknown(p), delay_s)
+        task = await self.find_task(prediction)
+        if task is not None:
+            prediction = await self.transition(
+                prediction, lambda p, now: confirmed(p, task.upstream_id, now, "list", task.created_at_ms)
             )
+            if prediction.upstream_id:
+                log.info("unconfirmed submission found", prediction=prediction.id, tenant=prediction.tenant)
+                return "found"
+        if age_s >= self.timetable.patience.give_up_s:
+            await self.transition(prediction, lambda p, now: never_started(p, NEVER_CONFIRMED, now))
             return "given_up"
-        delay_s = next_look_s(profile, age_ms / 1000, random())  # noqa: S311 jitter
-        if prediction.state is State.SUBMITTING:
-            await self.transition(prediction, lambda p, _: outcome_unknown(p), delay_s)
-        else:
-            await self.schedule.put_back("poll", prediction.id, token, delay_s)
+        await self.schedule.put_back("poll", prediction.id, token, delay_s)
         return "unconfirmed"
 
     async def _ask(self, prediction: Prediction, token: str) -> Result:
         """Ask the upstream, and act on a verdict."""
-        profile = self._profile(prediction.model)
-        elapsed_s = self.clock() - prediction.started_at_ms / 1000
+        profile = self.timetable.profile(prediction.model)
         try:
             seen = await self.upstream.fetch(prediction.upstream_id)
+        except ReadsPaused as paused:
+            delay_s = paused.wait_s + next_look_s(profile, 0.0, random())  # noqa: S311 jitter
+            return await self._silence(prediction, token, profile, "paused", delay_s)
         except ReadFailed as failure:
             log.info("look failed", prediction=prediction.id, tenant=prediction.tenant, reason=failure.reason)
-            if elapsed_s >= profile.deadline_s + UNSEEN_MARGIN_S:
-                return await self._expire(prediction, profile)
             failures = prediction.poll_failures + 1
             delay_s = after_failure_s(profile, failures, failure.retry_after_s, random())  # noqa: S311 jitter
-            await self.schedule.put_back("poll", prediction.id, token, delay_s, {"poll_failures": failures})
-            return "failed_look"
-        if elapsed_s >= profile.deadline_s and seen.verdict == "running":
-            return await self._expire(prediction, profile)
-        return await self._note(prediction, token, seen, next_look_s(profile, elapsed_s, random()))  # noqa: S311
-
-    async def _note(self, prediction: Prediction, token: str, seen: Observation, delay_s: float) -> Result:
-        """Write what was seen; when it is nothing new, only arrange the next look."""
+            return await self._silence(prediction, token, profile, "failed_look", delay_s, failures)
         if seen.verdict != "running":
             await self.transition(prediction, lambda p, now: observed(p, seen, now))
-            return "ended"
+            return "closed" if prediction.closing else "ended"
+        return await self._runs(prediction, token, profile, seen)
+
+    async def _runs(self, prediction: Prediction, token: str, profile: PollProfile, seen: Observation) -> Result:
+        """It runs: until its deadline, and one that has ended for its tenant until it is closed."""
+        if prediction.closing:
+            return await self._wait_to_close(prediction, token, profile, "running")
+        elapsed_s = self._running_s(prediction)
+        if elapsed_s >= profile.deadline_s:
+            return await self._expire(prediction, profile)
+        delay_s = next_look_s(profile, elapsed_s, random())  # noqa: S311 jitter
         if observed(prediction, seen, 0) is not None:
             await self.transition(prediction, lambda p, now: observed(p, seen, now), delay_s)
         else:
+            if prediction.state is State.PROCESSING and seen.status != State.PROCESSING:
+                self.metrics.transitions.labels("ignored").inc()  # it went backwards, or where nobody knows
             noted = {"poll_failures": 0} if prediction.poll_failures else None
             await self.schedule.put_back("poll", prediction.id, token, delay_s, noted)
             log.debug("look", prediction=prediction.id, tenant=prediction.tenant, status=seen.status)
         return "running" if seen.status in _KNOWN_RUNNING else "unknown_status"
 
+    async def _silence(
+        self,
+        prediction: Prediction,
+        token: str,
+        profile: PollProfile,
+        result: Literal["paused", "failed_look"],
+        delay_s: float,
+        failures: int = 0,
+    ) -> Result:
+        """No verdict was to be had: look again, unless it has been waited for long enough."""
+        if prediction.closing:
+            return await self._wait_to_close(prediction, token, profile, result)
+        if self._running_s(prediction) >= profile.deadline_s + self.timetable.patience.unseen_s:
+            return await self._expire(prediction, profile)
+        await self.schedule.put_back(
+            "poll", prediction.id, token, delay_s, {"poll_failures": failures} if failures else None
+        )
+        return result
+
+    async def _wait_to_close(self, prediction: Prediction, token: str, profile: PollProfile, result: Result) -> Result:
+        """What a canceled or expired one costs is not known yet: look again, or count it as paid."""
+        since_end_s = self.clock() - prediction.ended_at_ms / 1000
+        if since_end_s >= self.timetable.patience.close_s:
+            await self.transition(prediction, orphaned)
+            log.warning("prediction orphaned", prediction=prediction.id, tenant=prediction.tenant)
+            return "orphaned"
+        delay_s = next_closing_look_s(profile, self.timetable.patience, since_end_s, random())  # noqa: S311 jitter
+        await self.schedule.put_back("poll", prediction.id, token, delay_s)
+        return result
+
+    def _running_s(self, prediction: Prediction) -> float:
+        """How long it has been running upstream."""
+        return self.clock() - prediction.started_at_ms / 1000
+
     async def _expire(self, prediction: Prediction, profile: PollProfile) -> Result:
-        """End a prediction that ran past its model's deadline."""
+        """End a prediction that ran past its model's deadline; it is closed later."""
         reason = f"expired: no result within {profile.deadline_s:.0f} s of its start"
-        await self.transition(prediction, lambda p, now: ended_by_gateway(p, State.EXPIRED, reason, now))
+        await self.transition(
+            prediction, lambda p, now: ended_by_gateway(p, State.EXPIRED, reason, now), profile.max_step_s
+        )
         return "expired"

@@ -9,10 +9,10 @@ import structlog
 
 from service.domain.limits import DAY_S, Ledger, LimitState, window_of
 from service.domain.money import MICROS_PER_DOLLAR
+from service.domain.predictions import RETENTION_MS
 from service.domain.tenants import Tenant
 from service.metrics import Metrics
 from service.stores.books import Books, Month, wrong_fields
-from service.stores.keys import RETENTION_MS
 from service.stores.quota_ledger import QuotaLedger
 from service.stores.tenant_store import TenantStore
 

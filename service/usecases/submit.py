@@ -27,25 +27,23 @@ from service.domain.predictions import (
     Prediction,
     State,
     confirmed,
-    ended_by_gateway,
     fingerprint,
     initial_answer,
     json_bytes,
+    never_started,
     outcome_unknown,
 )
 from service.domain.tenants import Tenant
+from service.domain.timetable import Timetable
 from service.metrics import Metrics
 from service.stores.prediction_store import PredictionStore
 from service.stores.quota_ledger import IdempotencyKey, QuotaLedger
-from service.upstream.client import SUBMIT_S, WaveSpeed
+from service.upstream.client import SUBMIT_OVER_S, WaveSpeed
 from service.upstream.payloads import Started
 from service.usecases.transition import Decide, Transition
 
 ANSWER_WITHIN_S: Final = 5.5
 """The caller is answered within this time whatever the upstream does; clients that abort do so at 10 s."""
-
-LOOK_WITHIN_S: Final = SUBMIT_S + 10.0
-"""An admission nobody confirmed is looked at after this time: the POST has ended by then, one way or the other."""
 
 SLOT_MARGIN_S: Final = 600.0
 """How long past its model's deadline a slot is looked at, should the end of its prediction not have freed it."""
@@ -109,17 +107,22 @@ class _Story:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """The use case. Its POSTs run in tasks of their own: a caller who hangs up changes nothing, a drain waits."""
+    """The use case. Its POSTs run in tasks of their own: a caller who hangs up changes nothing, a drain waits.
+
+    `upstream_callback` gives the address WaveSpeed is to call when a prediction ends, or "".
+    """
 
     ledger: QuotaLedger
     predictions: PredictionStore
     transition: Transition
     upstream: WaveSpeed
     catalogue: Catalogue
+    timetable: Timetable
     callbacks: CallbackPolicy
     metrics: Metrics
     require_room: Callable[[], None]
     clock: Callable[[], float]
+    upstream_callback: Callable[[str], str] = lambda _: ""
     answer_within_s: float = ANSWER_WITHIN_S
     running: set[asyncio.Task[Prediction]] = field(default_factory=set)
 
@@ -142,7 +145,11 @@ class Submit:
         idempotency = submission.idempotency(tenant.id)
         try:
             admission = await self.ledger.admit(
-                intent, LOOK_WITHIN_S, model.poll.deadline_s + SLOT_MARGIN_S, idempotency
+                intent,
+                SUBMIT_OVER_S,
+                model.poll.deadline_s + SLOT_MARGIN_S,
+                idempotency,
+                self.timetable.stuck_after_s(intent),
             )
         except StoreUnavailable:
             # It may have been written: the caller gets no id, and nothing is sent.
@@ -218,33 +225,40 @@ class Submit:
     ) -> Prediction:
         """POST once, then write down what came of it; a refusal after the caller got an id ends the prediction."""
         try:
-            started = await self.upstream.create(model.id, intent.input, submission.headers)
+            called_back_at = self.upstream_callback(intent.id)
+            started = await self.upstream.create(model.id, intent.input, submission.headers, called_back_at)
         except (NeverSent, UpstreamRefused) as refusal:
             self.metrics.submissions.labels(intent.tenant, model.id, "refused").inc()
             if story.promised:
-                reason = f"not started: {refusal}"
-                return await self._record(intent, lambda p, now: ended_by_gateway(p, State.FAILED, reason, now), None)
+                return await self._record(intent, _refuse(refusal))
             story.taken_back = True
-            await self._take_back(intent, idempotency)
+            if not await self._take_back(intent, idempotency):
+                await self._record(intent, _refuse(refusal))
             raise
         except OutcomeUnknown as unknown:
             self.metrics.submissions.labels(intent.tenant, model.id, "unconfirmed").inc()
             log.warning("submission unconfirmed", prediction=intent.id, tenant=intent.tenant, reason=str(unknown))
-            return await self._record(intent, lambda p, _: outcome_unknown(p), model.poll.usual_s)
+            return await self._record(intent, lambda p, _: outcome_unknown(p), self._submit_over_s(intent))
         self.metrics.submissions.labels(intent.tenant, model.id, "started").inc()
-        recorded = await self._record(intent, _confirm(started), first_look_s(model.poll, random()))  # noqa: S311 jitter
+        first_s = first_look_s(self.timetable.profile(model.id), random())  # noqa: S311 jitter
+        recorded = await self._record(intent, _confirm(started), first_s)
         if recorded.state is State.SUBMITTING:  # the task the answer names is another prediction's: it proves nothing
-            return await self._record(intent, lambda p, _: outcome_unknown(p), model.poll.usual_s)
+            return await self._record(intent, lambda p, _: outcome_unknown(p), self._submit_over_s(intent))
         return recorded
 
-    async def _take_back(self, intent: Prediction, idempotency: IdempotencyKey | None) -> None:
-        """Forget the admission; if Redis is away just now, the record ends by itself as never confirmed."""
+    def _submit_over_s(self, intent: Prediction) -> float:
+        """Seconds until this submission, and any made at the same time, can be under way no more."""
+        return max(0.0, intent.created_at_ms / 1000 + SUBMIT_OVER_S - self.clock())
+
+    async def _take_back(self, intent: Prediction, idempotency: IdempotencyKey | None) -> bool:
+        """Forget the admission, False if it has moved on; if Redis is away, it ends by itself as never confirmed."""
         try:
-            await self.ledger.withdraw(intent, idempotency)
+            return await self.ledger.withdraw(intent, idempotency)
         except StoreUnavailable as away:
             log.warning("admission not withdrawn", prediction=intent.id, tenant=intent.tenant, reason=str(away))
+            return True
 
-    async def _record(self, intent: Prediction, decide: Decide, next_look_s: float | None) -> Prediction:
+    async def _record(self, intent: Prediction, decide: Decide, next_look_s: float = 0.0) -> Prediction:
         """Write the outcome of the POST, trying for longer than a Redis restart takes."""
         for delay_s in (*_RECORD_DELAYS_S, None):
             try:
@@ -282,3 +296,8 @@ def _admitted_as(earlier: Prediction) -> dict[str, Any]:
 def _confirm(started: Started) -> Decide:
     """The change that puts a submission under its upstream id."""
     return lambda prediction, now_ms: confirmed(prediction, started.upstream_id, now_ms)
+
+
+def _refuse(refusal: UpstreamError) -> Decide:
+    """The change after a refusal that came too late to be answered with."""
+    return lambda prediction, now_ms: never_started(prediction, f"not started: {refusal}", now_ms)

@@ -6,8 +6,9 @@ from typing import Final
 
 import structlog
 
-from service.domain.predictions import Change, Prediction
+from service.domain.predictions import Change, Evidence, Prediction, dispossessed
 from service.domain.representations import event_body, wavespeed_callback_body
+from service.domain.timetable import Timetable
 from service.metrics import Metrics
 from service.stores.prediction_store import PredictionStore
 from service.stores.work_schedule import WorkSchedule
@@ -27,15 +28,16 @@ class Transition:
 
     predictions: PredictionStore
     schedule: WorkSchedule
+    timetable: Timetable
     metrics: Metrics
     base_url: str
     clock: Callable[[], float]
 
-    async def __call__(self, seen: Prediction, decide: Decide, next_look_s: float | None = None) -> Prediction:
+    async def __call__(self, seen: Prediction, decide: Decide, next_look_s: float = 0.0) -> Prediction:
         """Return the prediction as it stands afterwards.
 
-        `next_look_s` is when to look again if the change is not an end; an end is never looked at again. A change that
-        is not legal any more, or says nothing new, writes nothing. Raises `StoreUnavailable`.
+        `next_look_s` is when to look again while something is still to be found out. A change that is not legal any
+        more, or says nothing new, writes nothing. Raises `StoreUnavailable`.
         """
         before: Prediction | None = seen
         for _ in range(_TRIES):
@@ -50,27 +52,40 @@ class Transition:
             moved = await self.predictions.move(
                 before,
                 change,
-                next_look_s=None if after.state.ended else next_look_s,
+                next_look_s=next_look_s if after.watched else None,
+                stuck_after_s=self.timetable.stuck_after_s(after),
+                next_retention_s=self.timetable.next_retention_s(after, now_ms),
                 event_body=event_body(change.event, after, self.base_url, now_ms) if change.event else b"",
-                callback_body=self._callback_body(after),
+                callback_body=self._callback_body(before, after),
             )
             self.metrics.transitions.labels(moved.outcome).inc()
             if moved.outcome == "moved":
-                self._tell(after, moved.deliveries, next_look_s)
+                self._tell(before, after, moved.deliveries, next_look_s)
                 return after
-            if moved.outcome == "claimed":
+            if moved.outcome == "claimed" and not await self._free(moved.owner, after.evidence):
                 log.error("upstream task already belongs to another prediction", prediction=before.id)
                 return before
             before = await self.predictions.load(seen.id)
         return before or seen
 
-    def _callback_body(self, after: Prediction) -> bytes:
-        """What the callback of the request itself gets: nothing until the end."""
-        if not after.callback_url or not after.state.ended:
+    async def _free(self, owner_id: str, evidence: Evidence) -> bool:
+        """Take an upstream task from a prediction that has it on weaker evidence; whether it is free now."""
+        owner = await self.predictions.load(owner_id)
+        if owner is None:
+            return False
+        after = await self(owner, lambda p, _: dispossessed(p, evidence))
+        if after.upstream_id:
+            return False
+        log.warning("upstream task taken from a prediction that was found in the list", prediction=owner_id)
+        return True
+
+    def _callback_body(self, before: Prediction, after: Prediction) -> bytes:
+        """What the callback of the request itself gets: nothing but the end."""
+        if not after.callback_url or not after.state.ended or before.state.ended:
             return b""
         return wavespeed_callback_body(after, self.base_url)
 
-    def _tell(self, after: Prediction, deliveries: int, next_look_s: float | None) -> None:
+    def _tell(self, before: Prediction, after: Prediction, deliveries: int, next_look_s: float) -> None:
         """Log and count the move; wake whoever has something to do now."""
         log.info(
             "prediction moved",
@@ -80,10 +95,13 @@ class Transition:
             state=after.state.value,
             deliveries=deliveries,
             request_id=after.request_id,
+            **({"closed": after.closed} if after.closed else {}),
         )
-        if after.state.ended:
+        if after.state.ended and not before.state.ended:
             self.metrics.predictions_ended.labels(after.tenant, after.model, after.state.value).inc()
-        elif next_look_s is not None:
+        if after.closed and not before.closed:
+            self.metrics.closed.labels(after.closed).inc()
+        if after.watched:
             self.schedule.wake("poll", next_look_s)
         if deliveries:
             self.schedule.wake("deliver", 0.0)

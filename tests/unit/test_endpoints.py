@@ -12,7 +12,7 @@ from service.domain.predictions import EVENT_OF, EventType
 def test_every_event_a_prediction_writes_can_be_asked_for() -> None:
     """The types an endpoint may name are those that predictions write, and each is accepted."""
     known = list(get_args(EventType))
-    assert set(known) == set(EVENT_OF.values())
+    assert set(known) == {*EVENT_OF.values(), "prediction.output_expiring"}
     assert check_events(known) == tuple(known)
 
 

@@ -82,8 +82,8 @@ def submission(path: str) -> dict[str, Any]:
 
 
 def served(admin_token: SecretStr | None) -> set[tuple[str, str]]:
-    """Method and path of everything a gateway serves; the route of models is one path for each model."""
-    resources = MagicMock(catalogue=CATALOGUE)
+    """Method and path of all that callers may use; the route of models is one path for each model."""
+    resources = MagicMock(catalogue=CATALOGUE, callback_ids=None)  # WaveSpeed's own way in is described to nobody
     resources.settings.admin_token = admin_token
     found = set()
     for route in routes(resources, lambda: True):

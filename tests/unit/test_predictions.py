@@ -14,17 +14,23 @@ from pydantic_core import from_json, to_json
 from service.domain.predictions import (
     EVENT_OF,
     INPUT_KEPT_BYTES,
+    LEGAL_MOVES,
+    RETENTION_MS,
     Change,
     Observation,
     Prediction,
     State,
     confirmed,
+    dispossessed,
     ended_by_gateway,
     fingerprint,
     initial_answer,
     json_bytes,
+    never_started,
     observed,
+    orphaned,
     outcome_unknown,
+    output_expiring,
     rfc3339,
 )
 
@@ -33,17 +39,20 @@ THEIRS = "d5f3c1b2a4e64f0f9a1b2c3d4e5f6071"
 NOW_MS = 1_700_000_000_123
 VIDEO = "https://cdn.wavespeed.test/video.mp4"
 
-LEGAL: dict[str, set[str]] = {
-    "submitting": {"created", "unconfirmed", "failed"},
-    "unconfirmed": {"created", "failed"},
-    "created": {"processing", "completed", "failed", "canceled", "expired"},
-    "processing": {"completed", "failed", "canceled", "expired"},
-    "completed": set(),
-    "failed": set(),
-    "canceled": set(),
-    "expired": set(),
+RUNNING = {"created", "processing"}
+LEGAL_FROM: dict[str, set[str]] = {
+    "confirmed": {"submitting", "unconfirmed"},
+    "outcome unknown": {"submitting"},
+    "dispossessed": RUNNING,
+    "seen processing": {"created"},
+    "seen completed": RUNNING,
+    "seen failed": RUNNING,
+    "never started": {"submitting", "unconfirmed"},
+    "failed by the gateway": {"submitting", "unconfirmed"} | RUNNING,
+    "canceled": {"submitting", "unconfirmed"} | RUNNING,
+    "expired": RUNNING,
 }
-"""From each state to every state that may follow."""
+"""From which states each thing that can happen changes the state."""
 
 
 def prediction(state: State = State.CREATED, **known: Any) -> Prediction:
@@ -59,6 +68,7 @@ def prediction(state: State = State.CREATED, **known: Any) -> Prediction:
         "input": b'{"prompt":"waves"}',
         "input_bytes": 18,
         "upstream_id": "" if unconfirmed else THEIRS,
+        "evidence": "" if unconfirmed else "list",
         "started_at_ms": 0 if unconfirmed else NOW_MS + 900,
         "sequence": 3,
         "answer": initial_answer(OURS, "openai/sora-2", NOW_MS),
@@ -79,17 +89,20 @@ HAPPENINGS: dict[str, tuple[State, Happening]] = {
     "seen processing": (State.PROCESSING, lambda p: observed(p, said("processing"), NOW_MS + 2_000)),
     "seen completed": (State.COMPLETED, lambda p: observed(p, said("completed", outputs=[VIDEO]), NOW_MS + 3_000)),
     "seen failed": (State.FAILED, lambda p: observed(p, said("failed", error="moderation"), NOW_MS + 3_000)),
-    "given up": (State.FAILED, lambda p: ended_by_gateway(p, State.FAILED, "given up", NOW_MS + 3_000)),
+    "dispossessed": (State.UNCONFIRMED, lambda p: dispossessed(p, "callback")),
+    "never started": (State.FAILED, lambda p: never_started(p, "given up", NOW_MS + 3_000)),
+    "failed by the gateway": (State.FAILED, lambda p: ended_by_gateway(p, State.FAILED, "no", NOW_MS + 3_000)),
     "canceled": (State.CANCELED, lambda p: ended_by_gateway(p, State.CANCELED, "canceled", NOW_MS + 3_000)),
     "expired": (State.EXPIRED, lambda p: ended_by_gateway(p, State.EXPIRED, "too late", NOW_MS + 3_000)),
 }
 """Everything that can happen to a prediction, with the state it leads to."""
 
 
-def test_every_state_stands_in_the_table() -> None:
-    """A new state must be given its moves here before it can be used."""
-    assert set(LEGAL) == {state.value for state in State}
-    assert {to for to, _ in HAPPENINGS.values()} == set(State) - {State.SUBMITTING}
+def test_the_table_holds_every_move_that_can_happen_and_no_other() -> None:
+    """Each legal move is made by something that can happen, and whatever happens is a legal move."""
+    made = {(state, HAPPENINGS[name][0].value) for name, states in LEGAL_FROM.items() for state in states}
+    assert made == {(state.value, to.value) for state, following in LEGAL_MOVES.items() for to in following}
+    assert set(LEGAL_MOVES) == set(State)
 
 
 @pytest.mark.parametrize("happening", HAPPENINGS)
@@ -99,14 +112,12 @@ def test_legal_moves_are_made_and_all_others_change_nothing(happening: str) -> N
     for state in State:
         change = happens(prediction(state))
         reached = change.after.state if change else None
-        assert reached == (to if to in LEGAL[state] else None), f"{happening} while {state}"
+        assert reached == (to if state.value in LEGAL_FROM[happening] else None), f"{happening} while {state}"
 
 
 def test_final_states_are_those_without_a_way_out() -> None:
     """A state has ended exactly when nothing may follow it."""
-    assert {state for state in State if state.ended} == {
-        State(name) for name, following in LEGAL.items() if not following
-    }
+    assert {state for state in State if state.ended} == {state for state, to in LEGAL_MOVES.items() if not to}
 
 
 def test_callers_never_see_how_a_submission_is_confirmed() -> None:
@@ -382,3 +393,120 @@ def test_a_record_never_changes_under_its_reader() -> None:
     assert observed(before, said("completed", outputs=[VIDEO]), NOW_MS) is not None
     assert ended_by_gateway(before, State.EXPIRED, "too late", NOW_MS) is not None
     assert before == copy
+
+
+def ended_early(state: State = State.CANCELED, **known: Any) -> Prediction:
+    """A prediction that has ended for its tenant, with its money still held."""
+    error = {"status": "failed", "error": "canceled by its tenant"}
+    fields: dict[str, Any] = {
+        "money": "held",
+        "ended_at_ms": NOW_MS + 5_000,
+        "answer": initial_answer(OURS, "openai/sora-2", NOW_MS) | error,
+    }
+    return prediction(state, **fields | known)
+
+
+@pytest.mark.parametrize("state", [State.CANCELED, State.EXPIRED])
+class TestClosing:
+    """What becomes of a prediction that ended for its tenant before it ended upstream."""
+
+    def test_a_video_that_came_after_all_is_paid_for_and_given_out(self, state: State) -> None:
+        """Settled, its outputs are added; state, reason and time of the end stay, and no event is written."""
+        change = observed(ended_early(state), said("completed", outputs=[VIDEO]), NOW_MS + 60_000)
+        assert change is not None
+        after = change.after
+        assert (after.state, after.money, after.closed, after.closed_at_ms) == (
+            state,
+            "settled",
+            "completed",
+            NOW_MS + 60_000,
+        )
+        assert (after.ended_at_ms, change.event, after.sequence) == (NOW_MS + 5_000, None, 3)
+        assert (after.answer["status"], after.answer["error"]) == ("failed", "canceled by its tenant")
+        assert after.answer["outputs"] == [VIDEO]
+        assert after.answer["output_expires_at"] == rfc3339(NOW_MS + 5_000 + RETENTION_MS)
+
+    def test_one_that_failed_costs_nothing(self, state: State) -> None:
+        """Released, and the answer stays as it was."""
+        before = ended_early(state)
+        change = observed(before, said("failed", error="moderation"), NOW_MS + 60_000)
+        assert change is not None
+        assert (change.after.state, change.after.money, change.after.closed) == (state, "released", "failed")
+        assert change.after.answer == before.answer
+
+    def test_one_that_never_started_costs_nothing(self, state: State) -> None:
+        """Released; but not when it was found upstream in the meantime."""
+        change = never_started(ended_early(state, upstream_id=""), "not started", NOW_MS + 9)
+        assert change is not None
+        assert (change.after.state, change.after.money, change.after.closed) == (state, "released", "never_started")
+        assert never_started(ended_early(state), "not started", NOW_MS + 9) is None
+
+    def test_silence_is_paid_for(self, state: State) -> None:
+        """Of one nobody ever said anything about the worst is assumed, once."""
+        change = orphaned(ended_early(state), NOW_MS + 9)
+        assert change is not None
+        assert (change.after.money, change.after.closed) == ("settled", "orphaned")
+        assert orphaned(change.after, NOW_MS + 10) is None
+
+    def test_it_is_watched_until_it_is_closed(self, state: State) -> None:
+        """Closing is looked at like running; a closed one is looked at no more, and no verdict changes it."""
+        before = ended_early(state)
+        assert (before.closing, before.watched) == (True, True)
+        change = observed(before, said("completed"), NOW_MS)
+        assert change is not None
+        assert (change.after.closing, change.after.watched) == (False, False)
+        for seen in (said("completed"), said("failed"), said("processing")):
+            assert observed(change.after, seen, NOW_MS + 1) is None
+
+    def test_a_late_confirmation_only_says_where_to_look(self, state: State) -> None:
+        """The upstream's id is kept with what is known of it; the end stays an end."""
+        change = confirmed(ended_early(state, upstream_id="", evidence=""), THEIRS, NOW_MS + 7, "callback", NOW_MS + 2)
+        assert change is not None
+        after = change.after
+        assert (after.state, after.upstream_id, after.evidence, after.started_at_ms) == (
+            state,
+            THEIRS,
+            "callback",
+            NOW_MS + 2,
+        )
+        assert change.event is None
+
+    def test_a_run_that_goes_on_changes_nothing(self, state: State) -> None:
+        """Still running is no news of one that has ended."""
+        assert observed(ended_early(state), said("processing"), NOW_MS) is None
+
+
+def test_only_a_task_found_in_a_list_can_be_lost_to_better_evidence() -> None:
+    """An answer or a callback of its own is never doubted, and one list entry no better than another."""
+    for evidence in ("answer", "callback"):
+        assert dispossessed(prediction(evidence=evidence), "answer") is None
+    assert dispossessed(prediction(), "list") is None
+    change = dispossessed(prediction(State.PROCESSING), "callback")
+    assert change is not None
+    assert (change.after.upstream_id, change.after.evidence, change.after.started_at_ms) == ("", "", 0)
+    assert change.after.answer["status"] == "created"
+
+
+class TestOutputs:
+    """How long outputs last."""
+
+    def test_every_answer_with_outputs_says_until_when(self) -> None:
+        """Seven days after the end; without outputs there is nothing to expire."""
+        change = observed(prediction(), said("completed", outputs=[VIDEO]), NOW_MS)
+        assert change is not None
+        assert change.after.answer["output_expires_at"] == rfc3339(NOW_MS + RETENTION_MS)
+        assert change.after.output_expires_at_ms == NOW_MS + RETENTION_MS
+        empty = observed(prediction(), said("completed", outputs=[]), NOW_MS)
+        assert empty is not None
+        assert "output_expires_at" not in empty.after.answer
+        assert empty.after.output_expires_at_ms == 0
+
+    def test_their_end_is_told_once(self) -> None:
+        """An event with the next sequence, no move; not told twice, and not of what has no outputs."""
+        change = observed(prediction(), said("completed", outputs=[VIDEO]), NOW_MS)
+        assert change is not None
+        told = output_expiring(change.after)
+        assert told is not None
+        assert (told.event, told.after.sequence, told.after.state) == ("prediction.output_expiring", 5, State.COMPLETED)
+        assert output_expiring(told.after) is None
+        assert output_expiring(prediction()) is None

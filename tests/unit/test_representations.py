@@ -120,7 +120,7 @@ class TestBothFaces:
     def test_wavespeed_shape_has_every_field_its_clients_read(self, prediction: Prediction) -> None:
         """All fields of WaveSpeed's `data` are there at every moment, of the types its clients insist on."""
         data = from_json(json_bytes(wavespeed_prediction(prediction, BASE_URL)))
-        assert set(data) == WAVESPEED_FIELDS
+        assert set(data) == WAVESPEED_FIELDS | ({"output_expires_at"} if data["outputs"] else set())
         assert isinstance(data["outputs"], list)
         assert isinstance(data["error"], str)
         assert all(isinstance(seconds, int | float) for seconds in data["timings"].values())
@@ -160,7 +160,7 @@ def test_result_url_is_the_form_real_clients_use() -> None:
 def test_unknown_fields_of_the_upstream_are_passed_on() -> None:
     """WaveSpeed's shape carries what a newer WaveSpeed adds."""
     data = wavespeed_prediction(ended("completed", outputs=[VIDEO], code=0, seed=12), BASE_URL)
-    assert set(data) == WAVESPEED_FIELDS | {"code", "seed"}
+    assert set(data) == WAVESPEED_FIELDS | {"code", "seed", "output_expires_at"}
 
 
 def test_a_failure_is_told_inside_data() -> None:
@@ -215,7 +215,7 @@ class TestWaveSpeedCallback:
     def test_is_the_bare_prediction_with_its_input(self) -> None:
         """No envelope: the prediction itself, with the input as sent, outputs and no error."""
         body = from_json(wavespeed_callback_body(ended("completed", outputs=[VIDEO]), BASE_URL))
-        assert set(body) == (WAVESPEED_FIELDS - {"error"}) | {"input"}
+        assert set(body) == (WAVESPEED_FIELDS - {"error"}) | {"input", "output_expires_at"}
         assert (body["status"], body["input"], body["outputs"]) == ("completed", INPUT, [VIDEO])
 
     @pytest.mark.parametrize("prediction", [ended("failed", error="moderation"), expired()], ids=["failed", "expired"])

@@ -2,7 +2,7 @@
 
 from typing import Any, Final, Literal
 
-from openapi_pydantic import PathItem, Schema
+from openapi_pydantic import Parameter, PathItem, Schema
 from pydantic import BaseModel, Field
 
 from service.domain.predictions import Prediction, State, initial_answer, json_bytes, rfc3339
@@ -21,6 +21,7 @@ from service.http.description.operations import (
     schema_of,
 )
 from service.http.description.refusals import (
+    ENDED_OTHERWISE,
     MODEL_NOT_FOUND,
     PREDICTION_NOT_FOUND,
     STORE_UNAVAILABLE,
@@ -31,6 +32,7 @@ from service.http.description.refusals import (
 )
 from service.http.native.predictions import NewPrediction
 from service.http.native.quota import LimitShown, MoneyShown, Quota
+from service.usecases.cancel import REASON as CANCELED
 
 TAG: Final = "Predictions, native form"
 QUOTA_TAG: Final = "Limits"
@@ -75,6 +77,7 @@ def paths() -> dict[str, PathItem]:
     return {
         _PREDICTIONS: _create(),
         f"{_PREDICTIONS}/{{id}}": _read(),
+        f"{_PREDICTIONS}/{{id}}/cancel": _cancel(),
         "/v1/quota": _quota(),
     }
 
@@ -117,15 +120,7 @@ def _read() -> PathItem:
             "Read a prediction in the native form",
             "Whichever way it was submitted. Answered from what the gateway knows: WaveSpeed is not asked again. "
             "A prediction that failed is a 200 whose `status` is `failed`.",
-            parameters=[
-                parameter(
-                    "id",
-                    "path",
-                    "The prediction's id, from the answer to its submission.",
-                    Schema(type="string", pattern="^[0-9a-f]{32}$"),
-                    EXAMPLE_ID,
-                )
-            ],
+            parameters=[_id()],
             answers={
                 "200": json_answer(
                     "The prediction as it is now.",
@@ -141,6 +136,51 @@ def _read() -> PathItem:
                 **refusals(f"{_PREDICTIONS}/{EXAMPLE_ID}", [UNAUTHENTICATED, PREDICTION_NOT_FOUND, STORE_UNAVAILABLE]),
             },
         )
+    )
+
+
+def _cancel() -> PathItem:
+    """Cancel one."""
+    return PathItem(
+        post=operation(
+            TAG,
+            "cancel_prediction",
+            "Cancel a prediction",
+            "It ends at once, as `canceled`, and frees its place in your concurrency. WaveSpeed cannot stop what it "
+            "has begun: if the video is made after all it is paid for, and its outputs are added to the prediction; if "
+            "not, the money held for it is given back. Canceling twice is the same as once.",
+            parameters=[_id()],
+            answers={
+                "200": json_answer(
+                    "The prediction, canceled.",
+                    NativePrediction,
+                    {
+                        "canceled": _shown(
+                            State.CANCELED,
+                            {"error": CANCELED},
+                            started_at_ms=EXAMPLE_TIME_MS + 900,
+                            ended_at_ms=EXAMPLE_TIME_MS + 12_000,
+                            sequence=2,
+                        )
+                    },
+                ),
+                **refusals(
+                    f"{_PREDICTIONS}/{EXAMPLE_ID}/cancel",
+                    [UNAUTHENTICATED, PREDICTION_NOT_FOUND, ENDED_OTHERWISE, STORE_UNAVAILABLE],
+                ),
+            },
+        )
+    )
+
+
+def _id() -> Parameter:
+    """The prediction in the path."""
+    return parameter(
+        "id",
+        "path",
+        "The prediction's id, from the answer to its submission.",
+        Schema(type="string", pattern="^[0-9a-f]{32}$"),
+        EXAMPLE_ID,
     )
 
 

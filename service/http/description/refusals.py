@@ -187,6 +187,9 @@ FIELD_MANAGED: Final = Refusal(
     Conflict("limits.daily: managed by the tenants file; change it there, or force it"),
     "The tenants file manages a field this would change.",
 )
+ENDED_OTHERWISE: Final = Refusal(
+    Conflict("the prediction cannot be canceled: it is completed"), "It has ended already, and not by being canceled."
+)
 STILL_GOING: Final = Refusal(
     Conflict("tenant acme has 2 predictions that have not ended; suspend it and wait for them"),
     "Predictions of the tenant go on.",

@@ -1,4 +1,4 @@
-"""`/v1/predictions`: submit and read in the native form."""
+"""`/v1/predictions`: submit, read and cancel in the native form."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from service.http.idempotency import accepted_headers, idempotency_key
 from service.http.wavespeed.results import is_prediction_id
 from service.http.wavespeed.submit import travelling
 from service.stores.prediction_store import PredictionStore
+from service.usecases.cancel import Cancel
 from service.usecases.submit import Submission, Submit
 
 
@@ -35,9 +36,10 @@ class NewPrediction(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class PredictionHandlers:
-    """Submit and read."""
+    """Submit, read, cancel."""
 
     submit: Submit
+    cancel_prediction: Cancel
     predictions: PredictionStore
     base_url: str
     max_body_bytes: int
@@ -71,4 +73,13 @@ class PredictionHandlers:
         if prediction is None or prediction.tenant != tenant.id:
             raise NotFound("prediction not found")
         note(request.scope, prediction=prediction.id)
+        return Response(json_bytes(native_prediction(prediction, self.base_url)), media_type="application/json")
+
+    async def cancel(self, request: Request, tenant: Tenant) -> Response:
+        """Answer the canceled prediction; 404 as above, 409 when it has ended otherwise."""
+        prediction_id = request.path_params["id"]
+        if not is_prediction_id(prediction_id):
+            raise NotFound("prediction not found")
+        note(request.scope, prediction=prediction_id)
+        prediction = await self.cancel_prediction(prediction_id, tenant.id)
         return Response(json_bytes(native_prediction(prediction, self.base_url)), media_type="application/json")

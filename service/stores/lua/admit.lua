@@ -1,7 +1,8 @@
 -- Make one submission durable before anything is sent upstream, and charge the tenant's limits for it: all or nothing.
 -- Reads and checks everything first and writes last. Running it again for an id that exists changes nothing.
 -- KEYS[1] prediction hash, KEYS[2] tenant hash, KEYS[3] the tenant's predictions, KEYS[4] due:poll
--- KEYS[5] the tenant's slots, KEYS[6] its rate, KEYS[7] the idempotency record, if the caller gave a key
+-- KEYS[5] the tenant's slots, KEYS[6] its rate, KEYS[7] open predictions
+-- KEYS[8] the unconfirmed of its model and inputs, KEYS[9] the idempotency record, if the caller gave a key
 -- ARGV[1] prediction id
 -- ARGV[2] ms until somebody must look whether the submission was confirmed
 -- ARGV[3] lifetime of the record, and so of its place in the list and of its slot, in ms
@@ -12,8 +13,9 @@
 -- ARGV[10] lifetime of ledger and usage in ms
 -- ARGV[11] prefix of prediction hashes
 -- ARGV[12] fingerprint of the request, ARGV[13] ms for which a copy counts as live, ARGV[14] lifetime of the
---          idempotency record in ms (these three only matter with KEYS[7])
--- ARGV[15...] the record: field, value, ...
+--          idempotency record in ms (these three only matter with KEYS[9])
+-- ARGV[15] lifetime of KEYS[8] in ms, ARGV[16] ms until it counts as stuck
+-- ARGV[17...] the record: field, value, ...
 -- Returns {outcome, now, day, {name, limit, left, reset in ms or -1, window in ms or 0, verdict}, ...}. Outcomes:
 -- "admitted"; "refused" (by limits), "no tenant", "suspended", "model denied", "mismatch" (the idempotency key belongs
 -- to another request), "live" (to a copy being answered just now), "replay" (the third element is then the id of the
@@ -23,8 +25,8 @@ local day = day_of(now)
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return {'admitted', now, redis.call('HGET', KEYS[1], 'day')}
 end
-if KEYS[7] then
-  local earlier = redis.call('HMGET', KEYS[7], 'fingerprint', 'prediction', 'live_until')
+if KEYS[9] then
+  local earlier = redis.call('HMGET', KEYS[9], 'fingerprint', 'prediction', 'live_until')
   local state = earlier[2] and redis.call('HGET', ARGV[11] .. earlier[2], 'state')
   if state then
     if earlier[1] ~= ARGV[12] then return {'mismatch', now, day} end
@@ -87,12 +89,15 @@ for i = 4, #answer do
   local cost = answer[i][1] == 'budget' and price or 1
   answer[i][3] = answer[i][3] - cost
 end
-redis.call('HSET', KEYS[1], 'day', day, unpack(ARGV, 15))
+redis.call('HSET', KEYS[1], 'day', day, unpack(ARGV, 17))
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('ZADD', KEYS[3], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - ARGV[3])
 redis.call('PEXPIRE', KEYS[3], ARGV[3])
 redis.call('ZADD', KEYS[4], now + ARGV[2], ARGV[1])
+redis.call('ZADD', KEYS[7], now + ARGV[16], ARGV[1])
+redis.call('ZADD', KEYS[8], now, ARGV[1])
+redis.call('PEXPIRE', KEYS[8], ARGV[15])
 redis.call('ZADD', KEYS[5], now + ARGV[7], ARGV[1])
 redis.call('PEXPIRE', KEYS[5], ARGV[3])
 if full_at then
@@ -102,8 +107,8 @@ end
 book(ledger, usage, day, ARGV[5], {'admitted', 1, 'held', price, 'ever', price})
 redis.call('PEXPIRE', ledger, ARGV[10])
 redis.call('PEXPIRE', usage, ARGV[10])
-if KEYS[7] then
-  redis.call('HSET', KEYS[7], 'fingerprint', ARGV[12], 'prediction', ARGV[1], 'live_until', now + ARGV[13])
-  redis.call('PEXPIRE', KEYS[7], ARGV[14])
+if KEYS[9] then
+  redis.call('HSET', KEYS[9], 'fingerprint', ARGV[12], 'prediction', ARGV[1], 'live_until', now + ARGV[13])
+  redis.call('PEXPIRE', KEYS[9], ARGV[14])
 end
 return answer

@@ -1,12 +1,14 @@
 -- The one writer of a prediction's state: compare-and-set on its revision, with everything the move brings along.
 -- KEYS[1] prediction hash, KEYS[2] its events, KEYS[3] due:poll, KEYS[4] the tenant's endpoints, KEYS[5] due:deliver
 -- KEYS[6] the tenant's slots, KEYS[7] the ledger and KEYS[8] the usage of the month of admission
--- KEYS[9] the upstream task index, once there is an upstream id: claimed with ARGV[5], else kept as long as the record
+-- KEYS[9] open predictions, KEYS[10] due:retain, KEYS[11] its deliveries, KEYS[12] the orphaned
+-- KEYS[13] the unconfirmed of its model and inputs
+-- KEYS[14] the upstream task index, of the task it has or had: claimed, released, or kept as long as the record
 -- ARGV[1] prediction id
 -- ARGV[2] the revision the change was computed from
 -- ARGV[3] ms until the next look, or "" when there is nothing more to look at
--- ARGV[4] lifetime of the record, its events and its claim in ms
--- ARGV[5] upstream id to claim, or ""
+-- ARGV[4] lifetime of the record and what belongs to it in ms
+-- ARGV[5] what becomes of the upstream task: "claim", "release" or ""
 -- ARGV[6] event type, or "" for a silent move
 -- ARGV[7] event sequence
 -- ARGV[8] event body (JSON)
@@ -17,16 +19,19 @@
 -- ARGV[13] now in ms, or "" for the server's clock
 -- ARGV[14] what becomes of the held money: "settled", "released", or "" while it stays held
 -- ARGV[15] the end this move is, for the tenant's usage ("completed", ...), or "": it also frees the slot
--- ARGV[16...] the record's changed fields: field, value, ...
--- Returns {"moved", deliveries made}, or {"stale"} (another writer was first), {"gone"}, {"claimed"} (the upstream
--- task belongs to another prediction); these three write nothing.
+-- ARGV[16] ms until the next step of its retention, or "" while that does not change
+-- ARGV[17] ms until it counts as stuck, or "" when nothing is to be found out upstream any more
+-- ARGV[18] among the unconfirmed: "join" (then KEYS[13] lives ARGV[19] ms), "leave" or ""
+-- ARGV[20] most entries of the orphaned if it is one from now on, else ""
+-- ARGV[21...] the record's changed fields: field, value, ...
+-- Returns {"moved", deliveries made}, or {"stale"} (another writer was first), {"gone"}, {"claimed", owner} (the
+-- upstream task belongs to another prediction); these three write nothing.
 local revision = redis.call('HGET', KEYS[1], 'rev')
 if not revision then return {'gone'} end
 if revision ~= ARGV[2] then return {'stale'} end
-local claim = ARGV[5] ~= ''
-if claim then
-  local owner = redis.call('GET', KEYS[9])
-  if owner and owner ~= ARGV[1] then return {'claimed'} end
+if ARGV[5] == 'claim' then
+  local owner = redis.call('GET', KEYS[14])
+  if owner and owner ~= ARGV[1] then return {'claimed', owner} end
 end
 local now = now_ms(ARGV[13])
 -- An endpoint with no list of types gets every event; a disabled one gets none.
@@ -43,14 +48,33 @@ if ARGV[6] ~= '' then
   end
 end
 -- Nothing was written up to here; from here on nothing can fail.
-redis.call('HSET', KEYS[1], unpack(ARGV, 16))
+redis.call('HSET', KEYS[1], unpack(ARGV, 21))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
-if claim then redis.call('SET', KEYS[9], ARGV[1], 'PX', ARGV[4]) end
-if KEYS[9] and not claim then redis.call('PEXPIRE', KEYS[9], ARGV[4]) end
+if ARGV[5] == 'claim' then
+  redis.call('SET', KEYS[14], ARGV[1], 'PX', ARGV[4])
+elseif KEYS[14] and redis.call('GET', KEYS[14]) == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[14], ARGV[5] == 'release' and 0 or ARGV[4])
+end
 if ARGV[3] == '' then
   redis.call('ZREM', KEYS[3], ARGV[1])
 else
   redis.call('ZADD', KEYS[3], now + ARGV[3], ARGV[1])
+end
+if ARGV[17] == '' then
+  redis.call('ZREM', KEYS[9], ARGV[1])
+else
+  redis.call('ZADD', KEYS[9], now + ARGV[17], ARGV[1])
+end
+if ARGV[16] ~= '' then redis.call('ZADD', KEYS[10], now + ARGV[16], ARGV[1]) end
+if ARGV[18] == 'join' then
+  redis.call('ZADD', KEYS[13], now, ARGV[1])
+  redis.call('PEXPIRE', KEYS[13], ARGV[19])
+elseif ARGV[18] == 'leave' then
+  redis.call('ZREM', KEYS[13], ARGV[1])
+end
+if ARGV[20] ~= '' then
+  redis.call('ZADD', KEYS[12], now, ARGV[1])
+  redis.call('ZREMRANGEBYRANK', KEYS[12], 0, -1 - ARGV[20])
 end
 if ARGV[15] ~= '' then redis.call('ZREM', KEYS[6], ARGV[1]) end
 local held = redis.call('HMGET', KEYS[1], 'day', 'model', 'price_micros')
@@ -73,6 +97,8 @@ local function owe(suffix, ...)
     'state', 'pending', 'attempts', 0, 'created_at_ms', now, ...)
   redis.call('PEXPIRE', key, ARGV[12])
   redis.call('ZADD', KEYS[5], now, id)
+  redis.call('SADD', KEYS[11], id)
+  redis.call('PEXPIRE', KEYS[11], ARGV[4])
 end
 for _, endpoint in ipairs(receivers) do owe(endpoint, 'endpoint', endpoint) end
 local made = #receivers

@@ -1,22 +1,24 @@
 -- Take back an admission that provably started nothing, before its caller was given the id: counts, slot and the
 -- idempotency key are given back, the money is released.
 -- KEYS[1] prediction hash, KEYS[2] the tenant's predictions, KEYS[3] due:poll, KEYS[4] the tenant's slots
--- KEYS[5] the idempotency record, if there is one
+-- KEYS[5] open predictions, KEYS[6] the unconfirmed of its model and inputs, KEYS[7] the idempotency record, if any
 -- ARGV[1] prediction id
 -- ARGV[2] prefix of the tenant's ledgers, ARGV[3] prefix of its usage; the month of admission completes them
 -- Returns 1, or 0 when the prediction is no longer submitting; 0 writes nothing.
 local record = redis.call('HMGET', KEYS[1], 'state', 'day', 'model', 'price_micros')
 if record[1] ~= 'submitting' then return 0 end
-local mine = KEYS[5] and redis.call('HGET', KEYS[5], 'prediction') == ARGV[1]
+local mine = KEYS[7] and redis.call('HGET', KEYS[7], 'prediction') == ARGV[1]
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1])
+redis.call('ZREM', KEYS[5], ARGV[1])
+redis.call('ZREM', KEYS[6], ARGV[1])
 if record[2] then
   local price = record[4] or 0 -- taken from 0 below: minus a zero is "-0", which is no integer to Redis
   local month = string.sub(record[2], 1, 7)
   book(ARGV[2] .. month, ARGV[3] .. month, record[2], record[3],
     {'admitted', -1, 'refused', 1, 'refused_micros', price, 'held', 0 - price, 'released', price})
 end
-if mine then redis.call('DEL', KEYS[5]) end
+if mine then redis.call('DEL', KEYS[7]) end
 return 1

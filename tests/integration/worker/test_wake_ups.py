@@ -141,7 +141,7 @@ async def test_a_sweep_finds_work_whose_wake_up_was_lost(resources: Resources, r
     async with supervised(lambda: wake_worker(resources, pools)):
         later = resources.clock() + 0.25  # the lost wake-up's slot is remembered as enqueued: a sweep comes later
         await wait_until(lambda: resources.clock() > later)
-        await sweep(resources.schedule, resources.metrics)
+        await sweep(resources.schedule, resources.find_stuck, resources.metrics)
         await wait_until(lambda: sorted(worked) == [("deliver", "d1"), ("poll", "p1")], what="both are worked on")
 
 
@@ -159,7 +159,7 @@ async def test_a_sweep_measures_what_is_owed(resources: Resources, redis: Redis)
     await owe(resources, "deliver", "d1", in_s=-60)
     await owe(resources, "poll", "p1", in_s=60)
     await owe(resources, "poll", "p2", in_s=90)
-    await sweep(resources.schedule, resources.metrics)
+    await sweep(resources.schedule, resources.find_stuck, resources.metrics)
     await resources.schedule.aclose()
 
     def sample(name: str, due_set: str) -> float | None:
@@ -176,4 +176,4 @@ async def test_a_sweep_without_redis_is_put_off(redis_proxy: FaultProxy) -> None
     """While Redis is away a sweep raises nothing; the next one finds everything."""
     redis_proxy.refuse()
     async with open_resources(process_settings(redis_proxy.url)) as resources:
-        await sweep(resources.schedule, resources.metrics)
+        await sweep(resources.schedule, resources.find_stuck, resources.metrics)

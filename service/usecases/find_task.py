@@ -1,0 +1,73 @@
+"""Find the upstream's task of a submission whose answer never came, in the account's list of tasks."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from service.domain.claims import Task, claim, span_ms
+from service.domain.errors import ReadFailed
+from service.domain.predictions import Prediction
+from service.metrics import Metrics
+from service.stores.prediction_store import PredictionStore
+from service.upstream.client import LIST_PAGE, WaveSpeed
+from service.upstream.payloads import ListedTask
+
+MAX_PAGES: Final = 20
+"""Most pages of the list read for one search; an account with more tasks in the span cannot be searched."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class FindTask:
+    """The use case. `submit_over_s` is the time after which no submission is under way any more."""
+
+    predictions: PredictionStore
+    upstream: WaveSpeed
+    metrics: Metrics
+    clock: Callable[[], float]
+    submit_over_s: float
+
+    async def __call__(self, prediction: Prediction) -> Task | None:
+        """The task that can only be this prediction's, or None. Raises `StoreUnavailable`; a failed read is None."""
+        try:
+            listed = await self._listed(prediction)
+        except ReadFailed as failure:
+            log.info("search failed", prediction=prediction.id, tenant=prediction.tenant, reason=failure.reason)
+            self.metrics.searches.labels("failed").inc()
+            return None
+        if listed is None:
+            verdict: Task | str = "ambiguous"
+        else:
+            twins = await self.predictions.unconfirmed_twins(prediction)
+            free = await self._free(listed)
+            verdict = claim(prediction, twins, free, self.submit_over_s, int(self.clock() * 1000))
+        self.metrics.searches.labels(verdict if isinstance(verdict, str) else "found").inc()
+        if isinstance(verdict, Task):
+            return verdict
+        if verdict == "ambiguous":
+            log.warning("search ambiguous", prediction=prediction.id, tenant=prediction.tenant)
+        return None
+
+    async def _listed(self, prediction: Prediction) -> list[ListedTask] | None:
+        """Every task of equal model and inputs in the span of time in question, None when there are too many."""
+        since_ms, until_ms = span_ms(prediction, self.submit_over_s)
+        equal: dict[str, ListedTask] = {}
+        for page in range(1, MAX_PAGES + 1):
+            tasks = await self.upstream.list_tasks(prediction.model, since_ms, until_ms, page)
+            for task in tasks:
+                if (task.model, task.input_sha256) == (prediction.model, prediction.input_sha256):
+                    equal[task.upstream_id] = task
+            if len(tasks) < LIST_PAGE:
+                return list(equal.values())
+        return None
+
+    async def _free(self, listed: list[ListedTask]) -> list[Task]:
+        """Those that belong to no prediction."""
+        owners = await asyncio.gather(*(self.predictions.owner_of(task.upstream_id) for task in listed))
+        return [
+            Task(task.upstream_id, task.created_at_ms) for task, owner in zip(listed, owners, strict=True) if not owner
+        ]
