@@ -37,6 +37,7 @@ from service.stores.prediction_store import PredictionStore
 from service.stores.quota_ledger import QuotaLedger
 from service.stores.redis_state import RedisState
 from service.stores.scripts import Scripts
+from service.stores.server_clock import ServerClock
 from service.stores.tenant_store import TenantStore
 from service.stores.upstream_secrets import UpstreamSecretStore
 from service.stores.work_schedule import WorkSchedule
@@ -175,7 +176,7 @@ def _stop_process() -> None:
 @asynccontextmanager
 async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     """Open everything; Redis and WaveSpeed need not be up yet. Closes in reverse order."""
-    clock = time.time
+    clock = ServerClock(time.time)
     metrics = Metrics(CollectorRegistry(), version("breakwater"))
     catalogue = read_models(settings)
     callbacks = CallbackPolicy.parse(settings.callback_allow, await _own_addresses(settings))
@@ -205,7 +206,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         audit = AuditLog(commands)
         administer = Administer(tenants, api_keys, audit, callbacks, clock)
         endpoints = EndpointStore(commands, scripts)
-        redis_state = RedisState(commands, encryption, _stop_process)
+        redis_state = RedisState(commands, encryption, _stop_process, clock)
         timetable = _timetable(settings, catalogue)
         transition = Transition(predictions, schedule, timetable, metrics, settings.base_url, clock)
         callback_ids = _callback_ids(settings)

@@ -11,6 +11,7 @@ from service.domain.errors import BreakwaterError, StoreUnavailable
 from service.stores.answers import info_fields
 from service.stores.commands import Commands
 from service.stores.encryption import Encryption, WrongEncryptionKey
+from service.stores.server_clock import ServerClock
 
 CHECK_EVERY_S: Final = 1.0
 """How often Redis is looked at, in seconds."""
@@ -22,10 +23,16 @@ log = structlog.get_logger()
 
 
 class RedisState:
-    """Looks at Redis every second in the background. `on_wrong_key` is called once if the encryption key is wrong."""
+    """Looks at Redis every second in the background, and puts `clock` right by it.
 
-    def __init__(self, commands: Commands, encryption: Encryption, on_wrong_key: Callable[[], None]) -> None:
+    `on_wrong_key` is called once if the encryption key is wrong.
+    """
+
+    def __init__(
+        self, commands: Commands, encryption: Encryption, on_wrong_key: Callable[[], None], clock: ServerClock
+    ) -> None:
         self._commands = commands
+        self._clock = clock
         self._encryption = encryption
         self._on_wrong_key = on_wrong_key
         self.ready = False
@@ -55,7 +62,8 @@ class RedisState:
             await asyncio.sleep(CHECK_EVERY_S)
 
     async def _look(self, first: Callable[[], Awaitable[object]] | None) -> None:
-        """One look: the canary the first time, memory every time."""
+        """One look: the canary the first time, clock and memory every time."""
+        await self._clock.synchronize(self._commands)
         if not self.ready:
             await self._encryption.check_canary(self._commands)
             if first is not None:

@@ -1,6 +1,7 @@
 """Whether Redis can be relied on: it answered, under the right key, and has room."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from service.domain.tenants import Tenant, TenantState
 from service.resources import open_resources, watch_redis
 from service.stores import redis_state
 from service.stores.redis_state import RedisState
+from service.stores.server_clock import ServerClock
 from service.usecases.submit import Submission
 from tests.fault_proxy import FaultProxy
 from tests.integration.stores.stack import KEY, OTHER_KEY, START_MS, Stack, open_stack, process_settings
@@ -32,15 +34,23 @@ async def memory(redis: Redis) -> AsyncIterator[Redis]:
 
 
 async def fill_to(redis: Redis, share: float) -> None:
-    """Set `maxmemory` so that what is used now is this share of it."""
+    """Set `maxmemory` so that what is used now is this share of it.
+
+    Of next to nothing a tenth would be less than a connection's buffers take: there is some ballast.
+    """
+    await redis.set("ballast", b"x" * 20_000_000, px=60_000)
     used = int((await redis.info("memory"))["used_memory"])
     await redis.config_set("maxmemory", int(used / share))
 
 
 @asynccontextmanager
-async def watching(stack: Stack, wrong: asyncio.Event | None = None) -> AsyncIterator[RedisState]:
+async def watching(
+    stack: Stack, wrong: asyncio.Event | None = None, clock: ServerClock | None = None
+) -> AsyncIterator[RedisState]:
     """A process's eye on Redis."""
-    state = RedisState(stack.commands, stack.encryption, (wrong or asyncio.Event()).set)
+    state = RedisState(
+        stack.commands, stack.encryption, (wrong or asyncio.Event()).set, clock or ServerClock(time.time)
+    )
     async with watch_redis(state):
         yield state
 
@@ -114,3 +124,34 @@ async def test_past_the_limit_a_script_writes_nothing(acme: Stack, memory: Redis
     await memory.config_set("maxmemory", 0)
     assert await acme.dump() == dump
     assert KEY not in str(dump)
+
+
+@pytest.mark.parametrize("wrong_by_s", [-7200.0, -0.4, 0.4, 90.0])
+async def test_every_process_goes_by_the_server_s_clock(stack: Stack, wrong_by_s: float) -> None:
+    """A host whose clock is wrong is put right within a look, and stays so."""
+    clock = ServerClock(lambda: time.time() + wrong_by_s)
+    assert abs(clock() - time.time()) > abs(wrong_by_s) / 2
+    async with watching(stack, clock=clock):
+        await wait_until(lambda: abs(clock() - time.time()) < 0.3, what="the clock is right")
+
+
+async def test_a_small_difference_is_left_alone(stack: Stack) -> None:
+    """A clock that is right does not shake with every answer: it runs as evenly as the host's own."""
+    local = 1_800_000_000.0
+    clock = ServerClock(lambda: local)
+    seconds, micros = await stack.commands("TIME")
+    local = int(seconds) + int(micros) / 1e6
+    for _ in range(20):
+        await clock.synchronize(stack.commands)
+        local = time.time()
+        assert clock() == local
+
+
+async def test_a_clock_without_redis_goes_on(redis_proxy: FaultProxy) -> None:
+    """While Redis is away, time passes by the host's clock."""
+    redis_proxy.refuse()
+    async with open_stack(redis_proxy.url) as stack:
+        clock = ServerClock(time.time)
+        with pytest.raises(StoreUnavailable):
+            await clock.synchronize(stack.commands)
+        assert abs(clock() - time.time()) < 0.3
