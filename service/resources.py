@@ -174,9 +174,16 @@ def _stop_process() -> None:
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
-    """Open everything; Redis and WaveSpeed need not be up yet. Closes in reverse order."""
-    clock = ServerClock(time.time)
+async def open_resources(
+    settings: Settings, given_clock: Callable[[], float] | None = None
+) -> AsyncIterator[Resources]:
+    """Open everything; Redis and WaveSpeed need not be up yet. Closes in reverse order.
+
+    All goes by the Redis server's clock, or by the given one, which a test moves.
+    """
+    server_clock = ServerClock(time.time)
+    clock = given_clock or server_clock
+    now_ms = (lambda: int(clock() * 1000)) if given_clock else None
     metrics = Metrics(CollectorRegistry(), version("breakwater"))
     catalogue = read_models(settings)
     callbacks = CallbackPolicy.parse(settings.callback_allow, await _own_addresses(settings))
@@ -189,7 +196,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         commands = Commands(redis)
         stack.push_async_callback(commands.aclose)
         scripts = Scripts(commands)
-        schedule = WorkSchedule(commands, scripts, arq, metrics, clock, reads_per_s=settings.upstream_reads_per_s)
+        schedule = WorkSchedule(commands, scripts, arq, metrics, clock, now_ms, settings.upstream_reads_per_s)
         stack.push_async_callback(schedule.aclose)
         upstream = await stack.enter_async_context(
             connect_upstream(
@@ -199,14 +206,14 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 CircuitBreaker(window_s=_BREAKER_S * settings.poll_scale, hold_s=_BREAKER_S * settings.poll_scale),
             )
         )
-        predictions = PredictionStore(commands, scripts)
-        ledger = QuotaLedger(commands, scripts)
+        predictions = PredictionStore(commands, scripts, now_ms)
+        ledger = QuotaLedger(commands, scripts, now_ms)
         tenants = TenantStore(commands, scripts, encryption)
-        api_keys = ApiKeyStore(commands, scripts)
+        api_keys = ApiKeyStore(commands, scripts, now_ms)
         audit = AuditLog(commands)
         administer = Administer(tenants, api_keys, audit, callbacks, clock)
         endpoints = EndpointStore(commands, scripts)
-        redis_state = RedisState(commands, encryption, _stop_process, clock)
+        redis_state = RedisState(commands, encryption, _stop_process, server_clock)
         timetable = _timetable(settings, catalogue)
         transition = Transition(predictions, schedule, timetable, metrics, settings.base_url, clock)
         callback_ids = _callback_ids(settings)
@@ -228,7 +235,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             keys=api_keys,
             audit=audit,
             endpoints=endpoints,
-            deliveries=DeliveryLog(commands, scripts),
+            deliveries=DeliveryLog(commands, scripts, now_ms),
             upstream=upstream,
             authenticate=Authenticate(api_keys, metrics, time.monotonic),
             administer=administer,

@@ -13,8 +13,6 @@ from service.app import create_app
 from service.domain.predictions import Observation, Prediction, observed
 from service.resources import open_resources
 from service.settings import Settings
-from service.stores.quota_ledger import QuotaLedger
-from service.stores.scripts import Scripts
 from tests.integration.http.gateway import Gateway, settings
 from tests.integration.simulator.running import MODEL, Running
 from tests.integration.stores.stack import Clock
@@ -115,17 +113,9 @@ async def open_timed(redis_url: str, simulator: Running, answer_within_s: float 
     """Open a gateway before the simulator, ready, with its tenant and an operator."""
     configuration: Settings = settings(redis_url, simulator.url, admin_token=SecretStr(ADMIN_TOKEN))
     clock = Clock()
-    async with open_resources(configuration) as opened:
-        ledger = QuotaLedger(opened.commands, Scripts(opened.commands), clock.ms)
-        submit = replace(
-            opened.submit,
-            ledger=ledger,
-            transition=replace(opened.submit.transition, clock=clock.s),
-            clock=clock.s,
-            answer_within_s=opened.submit.answer_within_s if answer_within_s is None else answer_within_s,
-        )
-        report_usage = replace(opened.report_usage, clock=clock.s)
-        resources = replace(opened, clock=clock.s, ledger=ledger, submit=submit, report_usage=report_usage)
+    async with open_resources(configuration, clock.s) as resources:
+        if answer_within_s is not None:
+            resources = replace(resources, submit=replace(resources.submit, answer_within_s=answer_within_s))
         app = create_app(resources)
         transport = httpx2.ASGITransport(app)
         async with (

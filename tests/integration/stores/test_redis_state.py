@@ -28,17 +28,17 @@ def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def memory(redis: Redis) -> AsyncIterator[Redis]:
-    """A client that may set `maxmemory`, which is unlimited again afterwards."""
+    """A client that may set `maxmemory`, which is unlimited again afterwards.
+
+    There is some ballast: a tenth of next to nothing would be less than a connection's buffers take.
+    """
+    await redis.set("ballast", b"x" * 20_000_000, px=60_000)
     yield redis
     await redis.config_set("maxmemory", 0)
 
 
 async def fill_to(redis: Redis, share: float) -> None:
-    """Set `maxmemory` so that what is used now is this share of it.
-
-    Of next to nothing a tenth would be less than a connection's buffers take: there is some ballast.
-    """
-    await redis.set("ballast", b"x" * 20_000_000, px=60_000)
+    """Set `maxmemory` so that what is used now is this share of it."""
     used = int((await redis.info("memory"))["used_memory"])
     await redis.config_set("maxmemory", int(used / share))
 
