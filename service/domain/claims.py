@@ -26,10 +26,18 @@ def span_ms(prediction: Prediction, submit_over_s: float) -> tuple[int, int]:
     return prediction.created_at_ms - SKEW_MS, prediction.created_at_ms + int(submit_over_s * 1000) + SKEW_MS
 
 
+def rivals_within_s(submit_over_s: float) -> float:
+    """How far apart two submissions may have been admitted and still both have made one task."""
+    return submit_over_s + 2 * SKEW_MS / 1000
+
+
 def claim(
     mine: Prediction, twins: Sequence[Prediction], tasks: Sequence[Task], submit_over_s: float, now_ms: int
 ) -> Task | Literal["none", "ambiguous"]:
-    """The task `mine` may claim. `twins` are all unconfirmed submissions of equal model and inputs, `mine` among them.
+    """The task `mine` may claim.
+
+    `twins` are all submissions of equal model and inputs that may have made a task nobody knows of: `mine`, those still
+    looked for, and those given up.
 
     There must be exactly one task and one claimant; or all claimants are one tenant's, to whom the tasks are worth the
     same, and as many as the tasks: then the oldest gets the oldest. A task counts once no submission that could have

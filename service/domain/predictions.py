@@ -163,10 +163,14 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one transition writes: the prediction as it will stand, and whether an event goes with it."""
+    """What one transition writes: the prediction as it will stand, and whether an event goes with it.
+
+    `may_have_task` of one that has ended without an upstream task: one may yet turn up that is its own.
+    """
 
     after: Prediction
     event: EventType | None = None
+    may_have_task: bool = False
 
 
 def rfc3339(at_ms: int) -> str:
@@ -251,12 +255,18 @@ def ended_by_gateway(
 
 
 def never_started(before: Prediction, reason: str, now_ms: int) -> Change | None:
-    """The upstream does not have it: it has failed, or if it was canceled meanwhile it is closed and costs nothing."""
+    """The upstream refused it: it has failed, or if it was canceled meanwhile it is closed and costs nothing."""
     if before.upstream_id:  # it was found in the meantime
         return None
     if before.closing:
         return _closed(before, "never_started", now_ms)
     return ended_by_gateway(before, State.FAILED, reason, now_ms)
+
+
+def given_up(before: Prediction, reason: str, now_ms: int) -> Change | None:
+    """It was looked for in vain. Should the upstream have it nevertheless, its task must not become another's."""
+    change = never_started(before, reason, now_ms)
+    return None if change is None else replace(change, may_have_task=True)
 
 
 def orphaned(before: Prediction, now_ms: int) -> Change | None:

@@ -157,7 +157,7 @@ def prediction_deliveries(prediction_id: str) -> str:
 
 
 def unconfirmed(model: str, input_sha256: str) -> str:
-    """Sorted set: predictions of a model and inputs that no upstream task is known of, by admission in ms."""
+    """Sorted set: predictions of a model and inputs that may have a task nobody knows of, by admission in ms."""
     return f"bw:unconfirmed:{model}:{input_sha256}"
 
 

@@ -174,7 +174,7 @@ class PredictionStore:
                 after.state.value if after.state.ended and not before.state.ended else "",
                 _ms(next_retention_s),
                 _ms(stuck_after_s if after.watched else None),
-                _membership(before, after),
+                _membership(before, change),
                 keys.UNCONFIRMED_MS,
                 keys.ORPHANS if after.closed == "orphaned" else "",
                 *changed,
@@ -184,13 +184,19 @@ class PredictionStore:
             return Moved("claimed", owner=told[0].decode())
         return Moved(verdict.decode(), told[0] if told else 0)
 
-    async def unconfirmed_twins(self, prediction: Prediction) -> list[Prediction]:
-        """Every prediction of the same model and inputs, of whatever tenant, that no upstream task is known of."""
-        ids = await self._commands(
-            "ZRANGE", keys.unconfirmed(prediction.model, prediction.input_sha256), 0, MAX_TWINS - 1
-        )
+    async def unconfirmed_twins(self, prediction: Prediction, within_s: float) -> list[Prediction] | None:
+        """Predictions of the same model and inputs, admitted within so many seconds of it, whose task nobody knows.
+
+        They may be any tenant's, and may have been given up; the prediction is among them. None when there are more
+        than `MAX_TWINS`.
+        """
+        key, span_ms = keys.unconfirmed(prediction.model, prediction.input_sha256), int(within_s * 1000)
+        first, last = prediction.created_at_ms - span_ms, prediction.created_at_ms + span_ms
+        ids = await self._commands("ZRANGE", key, first, last, "BYSCORE", "LIMIT", 0, MAX_TWINS + 1)
+        if len(ids) > MAX_TWINS:
+            return None
         found = await asyncio.gather(*(self.load(raw.decode()) for raw in ids))
-        return [twin for twin in found if twin is not None and twin.watched and not twin.upstream_id]
+        return [twin for twin in found if twin is not None and not twin.upstream_id]
 
     async def owner_of(self, upstream_id: str) -> str:
         """The prediction that has this upstream task, or "" when it is nobody's."""
@@ -255,9 +261,11 @@ def _claim(before: Prediction, after: Prediction) -> str:
     return "claim" if after.upstream_id else "release"
 
 
-def _membership(before: Prediction, after: Prediction) -> str:
-    """Whether a change makes it one of the unconfirmed, or takes it away from them."""
-    was, is_one = (one.watched and not one.upstream_id for one in (before, after))
+def _membership(before: Prediction, change: Change) -> str:
+    """Whether a change makes it one of those that may have a task nobody knows of, or takes it away from them."""
+    after = change.after
+    was = before.watched and not before.upstream_id
+    is_one = not after.upstream_id and (after.watched or change.may_have_task)
     if was == is_one:
         return ""
     return "join" if is_one else "leave"

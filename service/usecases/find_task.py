@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from service.domain.claims import Task, claim, span_ms
+from service.domain.claims import Task, claim, rivals_within_s, span_ms
 from service.domain.errors import ReadFailed
 from service.domain.predictions import Prediction
 from service.metrics import Metrics
@@ -39,10 +39,10 @@ class FindTask:
             log.info("search failed", prediction=prediction.id, tenant=prediction.tenant, reason=failure.reason)
             self.metrics.searches.labels("failed").inc()
             return None
-        if listed is None:
+        twins = await self.predictions.unconfirmed_twins(prediction, rivals_within_s(self.submit_over_s))
+        if listed is None or twins is None:
             verdict: Task | str = "ambiguous"
         else:
-            twins = await self.predictions.unconfirmed_twins(prediction)
             free = await self._free(listed)
             verdict = claim(prediction, twins, free, self.submit_over_s, int(self.clock() * 1000))
         self.metrics.searches.labels(verdict if isinstance(verdict, str) else "found").inc()

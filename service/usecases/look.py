@@ -15,7 +15,7 @@ from service.domain.predictions import (
     State,
     confirmed,
     ended_by_gateway,
-    never_started,
+    given_up,
     observed,
     orphaned,
     outcome_unknown,
@@ -99,7 +99,7 @@ class Look:
                 log.info("unconfirmed submission found", prediction=prediction.id, tenant=prediction.tenant)
                 return "found"
         if age_s >= self.timetable.patience.give_up_s:
-            await self.transition(prediction, lambda p, now: never_started(p, NEVER_CONFIRMED, now))
+            await self.transition(prediction, lambda p, now: given_up(p, NEVER_CONFIRMED, now))
             return "given_up"
         await self.schedule.put_back("poll", prediction.id, token, delay_s)
         return "unconfirmed"

@@ -15,7 +15,7 @@ from service.stores.prediction_store import PredictionStore
 from service.upstream.payloads import CalledBack
 from service.usecases.transition import Transition
 
-Outcome = Literal["settled", "running", "repeated", "foreign", "unknown"]
+Outcome = Literal["settled", "running", "repeated", "foreign", "too_late", "unknown"]
 
 log = structlog.get_logger()
 
@@ -47,6 +47,9 @@ class ReceiveCallback:
             return "unknown"
         if prediction.upstream_id != called.upstream_id:
             prediction = await self._confirmed(prediction, called)
+        if not prediction.upstream_id:
+            log.error("a submission that was given up ran nevertheless", prediction=prediction_id)
+            return "too_late"
         if prediction.upstream_id != called.upstream_id:
             self.metrics.transitions.labels("foreign").inc()
             return "foreign"

@@ -67,7 +67,7 @@ else
 end
 if ARGV[16] ~= '' then redis.call('ZADD', KEYS[10], now + ARGV[16], ARGV[1]) end
 if ARGV[18] == 'join' then
-  redis.call('ZADD', KEYS[13], now, ARGV[1])
+  redis.call('ZADD', KEYS[13], redis.call('HGET', KEYS[1], 'created_at_ms'), ARGV[1])
   redis.call('PEXPIRE', KEYS[13], ARGV[19])
 elseif ARGV[18] == 'leave' then
   redis.call('ZREM', KEYS[13], ARGV[1])

@@ -1,0 +1,18 @@
+"""One simulator a module; for each test an empty Redis, and a gateway and a worker on the simulator's clock."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.integration.http.conftest import shared_simulator, simulator
+from tests.integration.life.life import Life, open_life
+from tests.integration.simulator.running import Running
+
+__all__ = ["shared_simulator", "simulator"]
+
+
+@pytest.fixture
+async def life(redis_url: str, simulator: Running) -> AsyncIterator[Life]:
+    """A gateway and a worker without upstream callbacks."""
+    async with open_life(redis_url, simulator) as life:
+        yield life
