@@ -204,6 +204,7 @@ async def open_resources(
                 UpstreamKey(settings.wavespeed_api_key, settings.upstream_key_file),
                 metrics,
                 CircuitBreaker(window_s=_BREAKER_S * settings.poll_scale, hold_s=_BREAKER_S * settings.poll_scale),
+                given_clock or time.monotonic,
             )
         )
         predictions = PredictionStore(commands, scripts, now_ms)

@@ -58,7 +58,8 @@ class AccountRoutes:
 
     async def webhook_secret(self, request: Request) -> Response:
         """The secret upstream webhooks are signed with."""
-        return success({"secret": self._state.webhooks.secret})
+        healthy = success({"secret": self._state.webhooks.secret})
+        return await answer(request, self._state.faults.take("secret"), healthy)
 
 
 def _listed(model: Model) -> dict[str, Any]:

@@ -91,6 +91,11 @@ class Control:
         self._state.account.tier = body.tier
         return json_response({"tier": body.tier})
 
+    async def rotate_secret(self, request: Request) -> Response:
+        """Sign webhooks with another secret from now on."""
+        self._state.rotate_secret()
+        return json_response({"rotated": True})
+
     async def state(self, request: Request) -> Response:
         """What was submitted, paid, asked and refused."""
         account, tasks = self._state.account, self._state.tasks

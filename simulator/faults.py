@@ -14,10 +14,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
-FaultName = Literal["status", "delay", "hang", "malformed", "cut", "html", "drop", "lost"]
-Operation = Literal["submit", "result", "list", "balance", "upload", "any"]
+FaultName = Literal["status", "late_status", "delay", "hang", "malformed", "cut", "html", "drop", "lost"]
+Operation = Literal["submit", "result", "list", "balance", "upload", "secret", "any"]
 
-BEFORE_ACCEPTING: Final[frozenset[FaultName]] = frozenset({"status", "hang", "html", "drop"})
+BEFORE_ACCEPTING: Final[frozenset[FaultName]] = frozenset({"status", "late_status", "hang", "html", "drop"})
 """Faults that keep a submission from being accepted; after any other it is accepted and paid."""
 
 MAX_TIMES: Final = 10_000
@@ -34,7 +34,7 @@ class BadDirective(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing to do wrong. `seconds` is for delays, `retry_after_s` for 429 answers."""
+    """One thing to do wrong. `seconds` is for delays and late statuses, `retry_after_s` for 429 answers."""
 
     name: FaultName
     status: int = 500
@@ -57,7 +57,7 @@ def fault_named(word: str) -> Fault:
     if word.isascii() and word.isdigit() and 300 <= int(word) <= 599:
         return Fault("status", int(word))
     for name in get_args(FaultName):
-        if word == name and name not in ("status", "delay"):
+        if word == name and name not in ("status", "late_status", "delay"):
             return Fault(name)
     raise BadDirective(f"unknown fault {word!r}")
 

@@ -36,11 +36,11 @@ class State:
     faults: ArmedFaults = field(init=False)
     webhooks: Webhooks = field(init=False)
     clip: bytes = field(init=False)
+    rotations: int = 0
 
     def __post_init__(self) -> None:
         self.clip = (files("simulator") / "assets" / "clip.mp4").read_bytes()
-        secret = "whsec_" + b64encode(hashlib.sha256(f"webhooks {self.options.seed}".encode()).digest()[:24]).decode()
-        self.webhooks = Webhooks(secret, self.clock)
+        self.webhooks = Webhooks(self._secret(0), self.clock)
         self.reset()
 
     def reset(self) -> None:
@@ -49,6 +49,18 @@ class State:
         self.account = Account(options.keys, options.tier, options.balance, self.clock)
         self.tasks = Tasks(options.seed, self.clock)
         self.faults = ArmedFaults()
+        self.rotations = 0
+        self.webhooks.secret = self._secret(0)
+
+    def rotate_secret(self) -> None:
+        """Have another webhook secret: as many as one likes, each known from the seed."""
+        self.rotations += 1
+        self.webhooks.secret = self._secret(self.rotations)
+
+    def _secret(self, rotations: int) -> str:
+        """The webhook secret after so many rotations."""
+        digest = hashlib.sha256(f"webhooks {self.options.seed} {rotations or ''}".rstrip().encode()).digest()
+        return "whsec_" + b64encode(digest[:24]).decode()
 
     def view(self, task: Task, base_url: str) -> dict[str, Any]:
         """A run as answers show it now."""

@@ -81,6 +81,8 @@ async def answer(request: Request, fault: Fault | None, healthy: Response) -> Re
         return Response(bytes(healthy.body)[:-3] + b"!!!", healthy.status_code, media_type="application/json")
     if fault.name == "html":
         return Response("<html><body>502 Bad Gateway</body></html>", 502, media_type="text/html")
+    if fault.name == "late_status":
+        await asyncio.sleep(fault.seconds)
     headers = {"retry-after": f"{fault.retry_after_s:g}"} if fault.status in (429, 503) else {}
     texts = {429: "You have reached your concurrency limit", 404: "prediction not found"}
     return error(fault.status, texts.get(fault.status, f"simulated {fault.status}"), headers)

@@ -38,7 +38,8 @@ class PollProfile:
     def as_safety_net(self) -> "PollProfile":
         """The same profile for runs whose end the upstream announces; the deadline stays."""
         usual_s = min(self.usual_s * SAFETY_NET, self.deadline_s)
-        return PollProfile(usual_s, self.max_step_s, self.max_step_s * SAFETY_NET, self.deadline_s)
+        step_s = self.max_step_s * SAFETY_NET
+        return PollProfile(usual_s, step_s, step_s, self.deadline_s)
 
 
 @dataclass(frozen=True, slots=True)

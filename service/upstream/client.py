@@ -78,13 +78,15 @@ class WaveSpeed:
         key: UpstreamKey,
         metrics: Metrics,
         breaker: CircuitBreaker | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._transport = transport
         self.key = key
         self._metrics = metrics
         self._base_url = base_url
         self._breaker = breaker or CircuitBreaker()
-        metrics.upstream_breaker_open.set_function(lambda: self._breaker.state(time.monotonic()) != "closed")
+        self._monotonic = monotonic
+        metrics.upstream_breaker_open.set_function(lambda: self._breaker.state(monotonic()) != "closed")
         self._series: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         # Parsing a URL costs a tenth of a call; models are few, and a running task is looked at again and again.
         self._submit_url = lru_cache(maxsize=256)(lambda model: httpx2.URL(f"{base_url}/api/v3/{model}"))
@@ -155,7 +157,7 @@ class WaveSpeed:
         self, operation: Operation, request: httpx2.Request, read: Callable[[int, bytes, float | None], Answer]
     ) -> Answer:
         """Make a call that changes nothing upstream, unless the breaker is open, and tell the breaker of it."""
-        wait_s = self._breaker.wait_s(time.monotonic())
+        wait_s = self._breaker.wait_s(self._monotonic())
         if wait_s > 0:
             self._count_call(operation, "paused")
             raise ReadsPaused(wait_s)
@@ -163,7 +165,7 @@ class WaveSpeed:
             answer = await self._call(operation, request, READ_S, read, _read_failure)
         except ReadFailed as failure:
             if failure.in_trouble:
-                self._breaker.failed(time.monotonic())
+                self._breaker.failed(self._monotonic())
             else:
                 self._breaker.succeeded()
             raise
@@ -272,7 +274,11 @@ def _never_connected(error: Exception) -> bool:
 
 @asynccontextmanager
 async def connect_upstream(
-    base_url: str, key: UpstreamKey, metrics: Metrics, breaker: CircuitBreaker | None = None
+    base_url: str,
+    key: UpstreamKey,
+    metrics: Metrics,
+    breaker: CircuitBreaker | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[WaveSpeed]:
     """Open the account's connections: no proxies, no cookies, no redirects, no environment."""
 
@@ -287,6 +293,6 @@ async def connect_upstream(
 
     transport = AiohttpTransport(client=session)
     try:
-        yield WaveSpeed(transport, base_url, key, metrics, breaker)
+        yield WaveSpeed(transport, base_url, key, metrics, breaker, monotonic)
     finally:
         await transport.aclose()

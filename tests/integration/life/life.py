@@ -1,7 +1,7 @@
 """A gateway and a worker in the test's own process, before a real simulator, on one clock that only the test moves."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ import httpx2
 from pydantic import SecretStr
 
 from service.app import create_app
+from service.domain.errors import AlreadyExists
 from service.domain.limits import Ledger, window_of
 from service.domain.predictions import Prediction
 from service.resources import Resources, open_resources
@@ -130,7 +131,8 @@ async def open_life(redis_url: str, simulator: Running, **fields: Any) -> AsyncI
             httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=PUBLIC_URL, trust_env=False) as client,
         ):
             await wait_until(lambda: resources.redis_state.ready, what="the gateway is ready")
-            await resources.administer.create_tenant("acme")
+            with suppress(AlreadyExists):  # another gateway was there before
+                await resources.administer.create_tenant("acme")
             _, key = await resources.administer.create_key("acme", "test")
             client.headers["authorization"] = f"Bearer {key}"
             yield Life(Gateway(resources, app, key, client), simulator, clock)
