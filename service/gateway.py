@@ -11,12 +11,14 @@ log = structlog.get_logger()
 
 
 async def run_gateway(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain within the configured bound. Raises `PortBusy`."""
+    """Serve until SIGTERM or SIGINT, then for the grace, then drain within the configured bound. Raises `PortBusy`."""
     tenants = read_tenants(settings)
     listening = bind(settings.host, settings.port, "BREAKWATER_HOST, BREAKWATER_PORT")
     async with open_resources(settings) as resources:
         server = Server(
-            create_app(resources, lambda: server.should_exit, lambda: server.drain_left_s, tenants), settings.drain_s
+            create_app(resources, lambda: server.draining, lambda: server.drain_left_s, tenants),
+            settings.drain_s,
+            settings.shutdown_grace_s,
         )
         with stop_event(on_set=server.stop):
             log.info("gateway listening", host=settings.host, port=settings.port)

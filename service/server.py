@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.domain.errors import BreakwaterError
 
@@ -28,12 +28,16 @@ def bind(host: str, port: int, variables: str = "") -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its own signal handling, which ends the process before it has tidied up."""
+    """uvicorn that takes its leave: it goes on answering for a grace, in which load balancers can take it out.
 
-    def __init__(self, app: ASGIApp, drain_s: float) -> None:
+    Without its own signal handling, which ends the process before it has tidied up.
+    """
+
+    def __init__(self, app: ASGIApp, drain_s: float, grace_s: float = 0.0) -> None:
         super().__init__(
             uvicorn.Config(
-                app,
+                self._answer,
+                interface="asgi3",
                 http="httptools",
                 loop="uvloop",
                 log_config=None,
@@ -43,8 +47,10 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=max(1, round(drain_s)),
             )
         )
-
+        self.draining = False
+        self._app = app
         self._drain_s = drain_s
+        self._grace_s = grace_s
         self._stopped_at: float | None = None
 
     @contextmanager
@@ -52,20 +58,42 @@ class Server(uvicorn.Server):
         """Leave signals to whoever runs the process."""
         yield
 
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; an answer given while draining is the last of its connection."""
+
+        async def send_last(message: Message) -> None:
+            # uvicorn closes idle connections when the grace is over: a client told beforehand is not writing to one.
+            if self.draining and message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        await self._app(scope, receive, send_last)
+
     def stop(self) -> None:
-        """Accept nothing more, finish what is in flight, return from `serve`."""
+        """Be `draining` for the grace; then accept nothing more, finish what is in flight, return from `serve`.
+
+        Called once more, it ends the grace at once.
+        """
+        if self.draining or not self._grace_s:
+            self._end_grace()
+        else:
+            asyncio.get_running_loop().call_later(self._grace_s, self._end_grace)
+        self.draining = True
+
+    def _end_grace(self) -> None:
+        """Tell uvicorn to stop; the drain's bound counts from here."""
         self._stopped_at = self._stopped_at or time.monotonic()
         self.should_exit = True
 
     @property
     def drain_left_s(self) -> float:
-        """What is left of the drain's bound, in seconds: all of it before the stop."""
+        """What is left of the drain's bound, in seconds: all of it until the grace is over."""
         return max(0.0, self._drain_s - (time.monotonic() - self._stopped_at)) if self._stopped_at else self._drain_s
 
 
 @contextmanager
 def stop_event(on_set: Callable[[], None] = lambda: None) -> Iterator[asyncio.Event]:
-    """An event that SIGTERM or SIGINT sets, for the time of the block; `on_set` is called along with it."""
+    """An event that SIGTERM or SIGINT sets, for the time of the block; `on_set` is called for each of them."""
     event = asyncio.Event()
     loop = asyncio.get_running_loop()
 

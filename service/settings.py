@@ -152,7 +152,16 @@ class Settings(BaseSettings):
     )
     poll_concurrency: int = Field(256, ge=1, le=4096, description="Looks at WaveSpeed in flight in one worker.")
     deliver_concurrency: int = Field(64, ge=1, le=4096, description="Webhook attempts in flight in one worker.")
-    drain_s: float = Field(25.0, gt=0, le=600, description="Longest wait for work in flight after SIGTERM, in seconds.")
+    shutdown_grace_s: float = Field(
+        5.0,
+        ge=0,
+        le=600,
+        description="How long the gateway still answers after SIGTERM, its `/readyz` red, in seconds; a second signal"
+        " ends it.",
+    )
+    drain_s: float = Field(
+        25.0, gt=0, le=600, description="Longest wait for work in flight after SIGTERM and that grace, in seconds."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line written."
     )

@@ -136,6 +136,7 @@ def _defaults() -> dict[str, str]:
     wanted = {
         "BREAKWATER_ENCRYPTION_KEY": urlsafe_b64encode(os.urandom(32)).decode(),
         "BREAKWATER_CALLBACK_ALLOW": "127.0.0.1/32",
+        "BREAKWATER_SHUTDOWN_GRACE_S": "0",  # no load balancer stands before it
     }
     given = {name for name, value in os.environ.items() if value}
     if not given & {"WAVESPEED_API_KEY", "BREAKWATER_UPSTREAM_KEY_FILE"}:

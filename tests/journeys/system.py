@@ -100,6 +100,7 @@ class System:
             "BREAKWATER_CALLBACK_ALLOW": "127.0.0.1/32",
             "BREAKWATER_POLL_SCALE": _POLL_SCALE,
             "BREAKWATER_RETRY_SCALE": _RETRY_SCALE,
+            "BREAKWATER_SHUTDOWN_GRACE_S": "0",
             "BREAKWATER_DRAIN_S": "15",
             **settings,
         }

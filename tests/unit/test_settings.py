@@ -100,6 +100,7 @@ class TestReading:
             "retry_scale": "0.01",
             "poll_concurrency": "7",
             "deliver_concurrency": "8",
+            "shutdown_grace_s": "0",
             "drain_s": "1.5",
             "log_level": "debug",
         }
@@ -177,6 +178,8 @@ class TestReading:
         ("BREAKWATER_POLL_CONCURRENCY", "0", "1"),
         ("BREAKWATER_POLL_CONCURRENCY", "4097", "4096"),
         ("BREAKWATER_DELIVER_CONCURRENCY", "0", "1"),
+        ("BREAKWATER_SHUTDOWN_GRACE_S", "-1", "greater than or equal to 0"),
+        ("BREAKWATER_SHUTDOWN_GRACE_S", "nan", "600"),
         ("BREAKWATER_DRAIN_S", "0", "greater than 0"),
         ("BREAKWATER_DRAIN_S", "601", "600"),
         ("BREAKWATER_LOG_LEVEL", "verbose", "'warning'"),
