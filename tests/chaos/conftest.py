@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from tests.journeys.conftest import system
+from tests.journeys.conftest import receiver, system
 
-__all__ = ["system"]
+__all__ = ["receiver", "system"]
 
 PREDICTIONS = int(os.environ.get("CHAOS_PREDICTIONS", "10000"))
 """How many predictions a run is made of."""

@@ -145,11 +145,15 @@ class System:
         """Start a worker and wait for a probe."""
         return await self._start("worker", "worker", [], f"http://127.0.0.1:{self.worker_port}/{probe}", **settings)
 
-    async def worker_metric(self, series: str) -> float:
-        """One series of the worker's metrics, by its name and labels as they are written; 0 when there is none."""
+    async def metric(self, url: str, series: str) -> float:
+        """One series of the metrics at `url`, by its name and labels as they are written; 0 when there is none."""
         async with httpx2.AsyncClient(trust_env=False) as client:
-            text = (await client.get(f"http://127.0.0.1:{self.worker_port}/metrics")).text
+            text = (await client.get(f"{url}/metrics")).text
         return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(series)), 0.0)
+
+    async def worker_metric(self, series: str) -> float:
+        """One series of the worker's metrics."""
+        return await self.metric(f"http://127.0.0.1:{self.worker_port}", series)
 
     async def start_another_worker(self, port: int) -> LocalProcess:
         """Start one more worker, with its metrics on `port`."""
