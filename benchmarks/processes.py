@@ -19,6 +19,7 @@ SETTINGS: Final = {
     "BREAKWATER_ENCRYPTION_KEY": urlsafe_b64encode(b"b" * 32).decode(),
     "WAVESPEED_API_KEY": "not-a-real-key",
     "BREAKWATER_CALLBACK_ALLOW": "127.0.0.1/32",
+    "BREAKWATER_UPSTREAM_READS_PER_S": "100000",  # the stub is ours
 }
 
 

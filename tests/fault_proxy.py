@@ -129,7 +129,7 @@ class FaultProxy:
                 pump.cancel()
             for writer in writers:  # before anything is awaited: this task may be cancelled once more
                 if writer in to_reset:
-                    _reset(writer)
+                    reset(writer)
                 else:
                     writer.close()
             await asyncio.gather(*pumps, return_exceptions=True)
@@ -163,7 +163,7 @@ class FaultProxy:
         return False
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def reset(writer: asyncio.StreamWriter) -> None:
     """Close at once with a TCP reset, dropping what was not sent."""
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     writer.transport.abort()

@@ -82,13 +82,13 @@ class WorkSchedule:
         self._metrics = metrics
         self._clock = clock
         self._now_ms = now_ms
-        self._reads_per_s = reads_per_s
+        self.reads_per_s = reads_per_s
         self._enqueued: OrderedDict[str, None] = OrderedDict()
         self._enqueuing: set[asyncio.Task[None]] = set()
 
     async def lease(self, due_set: DueSet, limit: int, lease_s: float) -> Leased:
         """Lease up to `limit` due items for `lease_s`; they fall due again by themselves if nobody completes them."""
-        rate = self._reads_per_s if due_set == "poll" else None
+        rate = self.reads_per_s if due_set == "poll" else None
         token, next_due_ms, *ids = await self._scripts.run(
             "lease_due",
             keys=[keys.due(due_set), keys.UPSTREAM_READS] if rate else [keys.due(due_set)],

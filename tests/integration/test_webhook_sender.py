@@ -14,14 +14,12 @@ from typing import cast
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from service.domain.callback_address import CallbackPolicy
 from service.domain.callback_url import CallbackTarget, read_url
 from service.domain.errors import CallbackDenied
 from service.domain.webhook_retries import Outcome
+from tests.certificates import self_signed
 from tests.waiting import wait_until
 from worker import webhook_sender
 from worker.webhook_sender import MAX_ANSWER_BYTES, AttemptResult, WebhookSender
@@ -318,21 +316,7 @@ async def test_unknown_name() -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for hooks.test, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "hooks.test")])
-    signed = (
-        x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("hooks.test")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "hooks.pem"
-    pem = serialization.Encoding.PEM
-    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(secret + signed.public_bytes(pem))
-    return path
+    return self_signed(tmp_path_factory.mktemp("tls"), "hooks.test")
 
 
 async def test_tls(certificate: Path) -> None:

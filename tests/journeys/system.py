@@ -102,6 +102,7 @@ class System:
             "BREAKWATER_RETRY_SCALE": _RETRY_SCALE,
             "BREAKWATER_SHUTDOWN_GRACE_S": "0",
             "BREAKWATER_DRAIN_S": "15",
+            "BREAKWATER_UPSTREAM_READS_PER_S": "10000",
             **settings,
         }
         self._processes = LocalSystem(directory)

@@ -59,12 +59,10 @@ async def test_a_refused_connection_leaves_nothing(redis_url: str, redis: Redis)
         assert {key async for key in redis.scan_iter()} - books == before
 
 
-@pytest.mark.parametrize("fault", ["500", "503", "504", "302", "408", "html", "malformed", "cut", "lost", "drop"])
+@pytest.mark.parametrize("fault", ["malformed", "cut", "lost"])
 async def test_an_ambiguous_answer_is_a_created_prediction(gateway: Gateway, simulator: Running, fault: str) -> None:
-    """It may run and be paid: the caller gets an id to read, and nothing is ever posted twice."""
-    if fault == "408":
-        simulator.arm("submit", "status", status=408)
-    data = await gateway.submitted("a wave" if fault == "408" else f"[sim:submit={fault}]")
+    """It runs and is paid for: the caller gets an id to read, and nothing is ever posted twice."""
+    data = await gateway.submitted(f"[sim:submit={fault}]")
     assert (data["status"], data["error"], data["outputs"]) == ("created", "", [])
     assert (await gateway.result(data["id"]))["status"] == "created"
     assert posts_seen(simulator) == 1
