@@ -106,6 +106,7 @@ class Control:
                 "balance": account.balance,
                 "tier": account.tier,
                 "running": tasks.running(),
+                "next_id": tasks.next_id,
                 "requests": dict(account.requests),
                 "refused": dict(account.refused),
                 "submissions": [_shown(task, self._state.clock()) for task in tasks.everything()],

@@ -102,7 +102,7 @@ class Tasks:
 
     def accept(self, model: str, inputs: dict[str, Any], usual_s: float, asked: Directives, **facts: Any) -> Task:
         """Start a run that takes about `usual_s` seconds."""
-        digest = hashlib.sha256(f"{self._seed}:{self.accepted}".encode()).digest()
+        digest = self._digest()
         self.accepted += 1
         spread = 0.9 + 0.2 * digest[16] / 255
         duration_s = usual_s * spread if asked.duration_s is None else asked.duration_s
@@ -120,6 +120,15 @@ class Tasks:
     def __iter__(self) -> Iterator[Task]:
         """Every run that was not deleted, newest first."""
         return (task for task in reversed(self._tasks.values()) if not task.deleted)
+
+    def _digest(self) -> bytes:
+        """What the next run's id and duration are made of."""
+        return hashlib.sha256(f"{self._seed}:{self.accepted}".encode()).digest()
+
+    @property
+    def next_id(self) -> str:
+        """The id that the next run will have."""
+        return self._digest()[:16].hex()
 
     def everything(self) -> list[Task]:
         """Every run, deleted ones too, oldest first."""

@@ -70,7 +70,8 @@ class Receiver:
         async def receive(request: Request) -> Response:
             callback = Callback(request.url.path, dict(request.headers), await request.body())
             self.received.append(callback)
-            return Response(status_code=self.answer(callback))
+            status = self.answer(callback)
+            return Response("no" if status >= 400 else None, status)
 
         server = Server(Starlette(routes=[Route("/{path:path}", receive, methods=["POST"])]), drain_s=1.0)
         serving = asyncio.create_task(server.serve(sockets=[bind("127.0.0.1", self.port)]))

@@ -4,7 +4,7 @@ Clients are told not to verify TLS, which nothing here speaks: loading certifica
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -71,11 +71,10 @@ class Running:
 
 
 @contextmanager
-def running_simulator(options: Options | None = None) -> Iterator[Running]:
-    """Serve a simulator for the time of the block."""
-    clock = Clock()
+def serving(options: Options, clock: Callable[[], float]) -> Iterator[str]:
+    """Serve a simulator for the time of the block; its URL."""
     config = uvicorn.Config(
-        create_app(options or Options(video_s=VIDEO_S), clock),
+        create_app(options, clock),
         http=DroppableProtocol,
         log_config=None,
         access_log=False,
@@ -83,11 +82,18 @@ def running_simulator(options: Options | None = None) -> Iterator[Running]:
     )
     server = uvicorn.Server(config)
     with bind("127.0.0.1", 0) as listening:
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()  # the socket listens already: what is sent before the server has started waits for it
         try:
-            yield Running(url, clock)
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join(10)
+
+
+@contextmanager
+def running_simulator(options: Options | None = None) -> Iterator[Running]:
+    """Serve a simulator on a clock that stands still until moved."""
+    clock = Clock()
+    with serving(options or Options(video_s=VIDEO_S), clock) as url:
+        yield Running(url, clock)
