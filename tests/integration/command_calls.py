@@ -7,7 +7,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from service.stores.commands import Commands, connect
+from service.stores.commands import Commands
+from service.stores.connections import connect
 
 
 @asynccontextmanager

@@ -9,7 +9,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from service.domain.errors import StoreOverloaded, StoreUnavailable
-from service.stores.commands import Commands, connect
+from service.stores.commands import Commands
+from service.stores.connections import connect
 from tests.fault_proxy import FaultProxy
 from tests.integration.command_calls import counters, opened, outcomes, values
 from tests.waiting import wait_until

@@ -7,7 +7,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from service.stores.commands import Commands, connect
+from service.stores.commands import Commands
+from service.stores.connections import connect
 from service.stores.scripts import Script, Scripts, load, texts
 from tests.fault_proxy import FaultProxy
 

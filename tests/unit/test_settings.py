@@ -79,6 +79,8 @@ class TestReading:
         mounted.write_text("secret")
         values = {
             "redis_url": "rediss://:pw@redis:6380/3",
+            "redis_sentinels": "10.0.0.1:26379, sentinel-2:26379,[::1]:26379",
+            "redis_master": "videos",
             "upstream_url": "http://127.0.0.1:9100",
             "wavespeed_api_key": "wk",
             "upstream_key_file": str(mounted),

@@ -29,7 +29,8 @@ from service.metrics import Metrics
 from service.resources import connect_arq
 from service.settings import Settings
 from service.stores.api_key_store import ApiKeyStore
-from service.stores.commands import Commands, connect
+from service.stores.commands import Commands
+from service.stores.connections import connect
 from service.stores.delivery_log import DeliveryLog
 from service.stores.encryption import Encryption
 from service.stores.endpoint_store import EndpointStore
