@@ -45,6 +45,7 @@ from service.stores.upstream_secrets import UpstreamSecretStore
 from service.stores.work_schedule import WorkSchedule
 from service.upstream.client import SUBMIT_OVER_S, WaveSpeed, connect_upstream
 from service.upstream.key import UpstreamKey
+from service.upstream.task_list import TaskList
 from service.usecases.administer import Administer
 from service.usecases.apply_tenants import ApplyTenants
 from service.usecases.authenticate import Authenticate
@@ -67,7 +68,7 @@ UPSTREAM_CALLBACKS: Final = "/callbacks/wavespeed/"
 _BREAKER_S: Final = 30.0
 """Within how many seconds five failed reads stop them, and for how long."""
 
-_LEAST_SEARCH_S: Final = 20.0
+_LEAST_SEARCH_S: Final = 40.0
 """How long an unconfirmed submission is looked for at least, however fast everything else is made."""
 
 
@@ -234,7 +235,7 @@ async def open_resources(
         timetable = _timetable(settings, catalogue)
         transition = Transition(predictions, schedule, timetable, metrics, settings.base_url, clock)
         callback_ids = _callback_ids(settings)
-        find_task = FindTask(predictions, upstream, metrics, clock, SUBMIT_OVER_S)
+        find_task = FindTask(predictions, TaskList(upstream, clock), metrics, clock, SUBMIT_OVER_S)
         yield Resources(
             settings=settings,
             clock=clock,

@@ -40,12 +40,12 @@ def claim(
     looked for, and those given up.
 
     There must be exactly one task and one claimant; or all claimants are one tenant's, to whom the tasks are worth the
-    same, and as many as the tasks: then the oldest gets the oldest. A task counts once no submission that could have
-    made it is still under way.
+    same, and as many as the tasks: then the oldest gets the oldest. Nothing is claimed while a submission that could
+    have made one of the tasks may still be under way: whoever made it may be about to say so.
     """
     settled_ms = now_ms - int(submit_over_s * 1000)
-    fitting = [task for task in tasks if task.created_at_ms <= settled_ms and _fits(mine, task, submit_over_s)]
-    if not fitting:
+    fitting = [task for task in tasks if _fits(mine, task, submit_over_s)]
+    if not fitting or any(task.created_at_ms > settled_ms for task in fitting):
         return "none"
     claimants = [twin for twin in twins if any(_fits(twin, task, submit_over_s) for task in fitting)]
     one_tenant = {claimant.tenant for claimant in claimants} == {mine.tenant}

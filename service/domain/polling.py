@@ -48,7 +48,7 @@ class Patience:
 
     give_up_s     from admission, until a submission nobody confirms is declared failed
     close_s       from the end, until a canceled or expired prediction counts as paid
-    close_step_s  longest time between looks at one of those
+    close_step_s  longest time between looks at one of those, or at an unconfirmed one
     unseen_s      past the deadline, until one expires whose upstream gives no verdict: it may have finished, and be
                   paid for, so an outage must not end it
     overdue_s     past the deadline, until a prediction that did not move counts as stuck
@@ -94,6 +94,6 @@ def after_failure_s(profile: PollProfile, failures: int, retry_after_s: float | 
     return _jittered(max(backoff_s, wished_s), roll)
 
 
-def next_closing_look_s(profile: PollProfile, patience: Patience, since_end_s: float, roll: float) -> float:
-    """Seconds to the next look at a canceled or expired prediction that ended `since_end_s` ago."""
-    return _jittered(min(patience.close_step_s, max(profile.max_step_s, since_end_s * GROWTH)), roll)
+def next_rare_look_s(profile: PollProfile, patience: Patience, since_s: float, roll: float) -> float:
+    """Seconds to the next look at what is in no hurry: the unconfirmed, and what ended `since_s` ago for its tenant."""
+    return _jittered(min(patience.close_step_s, max(profile.max_step_s, since_s * GROWTH)), roll)

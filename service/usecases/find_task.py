@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 import structlog
 
@@ -12,11 +11,8 @@ from service.domain.errors import ReadFailed
 from service.domain.predictions import Prediction
 from service.metrics import Metrics
 from service.stores.prediction_store import PredictionStore
-from service.upstream.client import LIST_PAGE, WaveSpeed
 from service.upstream.payloads import ListedTask
-
-MAX_PAGES: Final = 20
-"""Most pages of the list read for one search; an account with more tasks in the span cannot be searched."""
+from service.upstream.task_list import TaskList
 
 log = structlog.get_logger()
 
@@ -26,7 +22,7 @@ class FindTask:
     """The use case. `submit_over_s` is the time after which no submission is under way any more."""
 
     predictions: PredictionStore
-    upstream: WaveSpeed
+    tasks: TaskList
     metrics: Metrics
     clock: Callable[[], float]
     submit_over_s: float
@@ -54,16 +50,11 @@ class FindTask:
 
     async def _listed(self, prediction: Prediction) -> list[ListedTask] | None:
         """Every task of equal model and inputs in the span of time in question, None when there are too many."""
-        since_ms, until_ms = span_ms(prediction, self.submit_over_s)
-        equal: dict[str, ListedTask] = {}
-        for page in range(1, MAX_PAGES + 1):
-            tasks = await self.upstream.list_tasks(prediction.model, since_ms, until_ms, page)
-            for task in tasks:
-                if (task.model, task.input_sha256) == (prediction.model, prediction.input_sha256):
-                    equal[task.upstream_id] = task
-            if len(tasks) < LIST_PAGE:
-                return list(equal.values())
-        return None
+        tasks = await self.tasks.between(prediction.model, *span_ms(prediction, self.submit_over_s))
+        if tasks is None:
+            return None
+        wanted = prediction.model, prediction.input_sha256
+        return [task for task in tasks if (task.model, task.input_sha256) == wanted]
 
     async def _free(self, listed: list[ListedTask]) -> list[Task]:
         """Those that belong to no prediction."""

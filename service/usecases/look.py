@@ -8,7 +8,7 @@ from typing import Final, Literal
 import structlog
 
 from service.domain.errors import ReadFailed, ReadsPaused
-from service.domain.polling import PollProfile, after_failure_s, next_closing_look_s, next_look_s
+from service.domain.polling import PollProfile, after_failure_s, next_look_s, next_rare_look_s
 from service.domain.predictions import (
     Observation,
     Prediction,
@@ -87,7 +87,11 @@ class Look:
         if to_wait_s > 0:  # its POST may still be under way, and so may a twin's
             await self.schedule.put_back("poll", prediction.id, token, to_wait_s)
             return "unconfirmed"
-        delay_s = next_look_s(self.timetable.profile(prediction.model), age_s, random())  # noqa: S311 jitter
+        profile = self.timetable.profile(prediction.model)
+        patience = self.timetable.patience
+        delay_s = next_rare_look_s(profile, patience, age_s, random())  # noqa: S311 jitter
+        if age_s < patience.give_up_s:
+            delay_s = min(delay_s, patience.give_up_s - age_s)
         if prediction.state is State.SUBMITTING:  # whoever should have confirmed it has died
             prediction = await self.transition(prediction, lambda p, _: outcome_unknown(p), delay_s)
         task = await self.find_task(prediction)
@@ -98,7 +102,7 @@ class Look:
             if prediction.upstream_id:
                 log.info("unconfirmed submission found", prediction=prediction.id, tenant=prediction.tenant)
                 return "found"
-        if age_s >= self.timetable.patience.give_up_s:
+        if age_s >= patience.give_up_s:
             await self.transition(prediction, lambda p, now: given_up(p, NEVER_CONFIRMED, now))
             return "given_up"
         await self.schedule.put_back("poll", prediction.id, token, delay_s)
@@ -166,7 +170,7 @@ class Look:
             await self.transition(prediction, orphaned)
             log.warning("prediction orphaned", prediction=prediction.id, tenant=prediction.tenant)
             return "orphaned"
-        delay_s = next_closing_look_s(profile, self.timetable.patience, since_end_s, random())  # noqa: S311 jitter
+        delay_s = next_rare_look_s(profile, self.timetable.patience, since_end_s, random())  # noqa: S311 jitter
         await self.schedule.put_back("poll", prediction.id, token, delay_s)
         return result
 

@@ -17,5 +17,5 @@ PREDICTIONS = int(os.environ.get("CHAOS_PREDICTIONS", "10000"))
 def chance() -> random.Random:
     """The run's randomness; the seed is printed, and CHAOS_SEED repeats it."""
     seed = int(os.environ.get("CHAOS_SEED", random.SystemRandom().randrange(1_000_000)))
-    print(f"CHAOS_SEED={seed} CHAOS_PREDICTIONS={PREDICTIONS}")  # noqa: T201
+    print(f"CHAOS_SEED={seed}")  # noqa: T201
     return random.Random(seed)  # noqa: S311

@@ -3,8 +3,6 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -12,19 +10,18 @@ import httpx2
 import pytest
 from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
 
-from service.cli.local_system import LocalProcess
 from service.domain.limits import window_of
 from service.domain.tenant_spec import read_spec
 from service.resources import Resources
 from service.stores.books import Booked
 from tests.chaos.conftest import PREDICTIONS
+from tests.chaos.crew import two_and_two
 from tests.chaos.submitting import submit
 from tests.journeys.system import System, free_port
 from tests.waiting import wait_until
 
 TENANTS: Final = ("acme", "beta", "gamma")
 SUBMITTERS: Final = 48
-KILL_EVERY_S: Final = (0.4, 1.6)
 PRICE: Final = 400_000
 
 PROMPTS: Final = (
@@ -35,30 +32,6 @@ PROMPTS: Final = (
     "[sim:submit=503] nobody knows",
 )
 """Most videos work; some fail, some are refused, some may have been started and may not."""
-
-
-@dataclass
-class Crew:
-    """Processes that are killed and started again: `start` by name."""
-
-    system: System
-    start: dict[str, Callable[[], Awaitable[LocalProcess]]]
-    running: dict[str, LocalProcess] = field(default_factory=dict)
-    kills: Counter[str] = field(default_factory=Counter)
-
-    async def begin(self) -> None:
-        """Start everybody."""
-        for name, start in self.start.items():
-            self.running[name] = await start()
-
-    async def harass(self, chance: random.Random) -> None:
-        """Kill one after another without warning, and start each again, until canceled."""
-        while True:
-            await asyncio.sleep(chance.uniform(*KILL_EVERY_S))
-            name = chance.choice(sorted(self.running))
-            self.system.kill(self.running[name])
-            self.kills[name] += 1
-            self.running[name] = await asyncio.shield(asyncio.ensure_future(self.start[name]()))
 
 
 async def _booked(resources: Resources, tenant: str) -> list[Booked]:
@@ -72,14 +45,7 @@ async def test_kills_leak_no_slot_and_lose_no_money(tmp_path: Path, redis_url: s
     async with System(tmp_path, redis_url, BREAKWATER_DRAIN_S="2") as system:
         ports = [free_port() for _ in range(2)]
         await system.start_simulator("--balance", "1000000000")
-        crew = Crew(
-            system,
-            {
-                **{f"gateway-{port}": lambda port=port: system.start_another_gateway(port) for port in ports},  # type: ignore[misc]
-                "worker-1": lambda: system.start_another_worker(free_port()),
-                "worker-2": lambda: system.start_another_worker(free_port()),
-            },
-        )
+        crew = two_and_two(system, ports)
         await crew.begin()
         spec = read_spec({"limits": {"concurrency": 1_000_000, "budget_usd": "1000000", "daily": 1_000_000}})
         keys = [await system.create_tenant(tenant, spec) for tenant in TENANTS]

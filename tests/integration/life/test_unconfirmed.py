@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from service.domain.predictions import State
-from service.usecases import find_task
+from service.upstream import task_list
 from tests.integration.life.life import PRICE_MICROS, Life
 from tests.integration.simulator.running import KEY
 
@@ -176,7 +176,7 @@ async def test_a_list_of_many_pages_is_read_to_its_end(life: Life) -> None:
 
 async def test_an_account_with_too_many_tasks_cannot_be_searched(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was not read might hold a second fitting task: ambiguous."""
-    monkeypatch.setattr(find_task, "MAX_PAGES", 1)
+    monkeypatch.setattr(task_list, "MAX_PAGES", 1)
     prediction_id = await lost(life)
     async with life.simulator.client(KEY) as client:
         for number in range(100):
