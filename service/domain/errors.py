@@ -145,10 +145,14 @@ class OutcomeUnknown(UpstreamError):
 class ReadFailed(UpstreamError):
     """A read gave no verdict; `retry_after_s` is the upstream's wish, if it gave one.
 
-    `in_trouble` when it says that the upstream does not work at all: no connection, no answer in time, a 5xx.
+    `in_trouble` when it says that the upstream does not work at all: no connection, no answer in time, a 5xx; `absent`
+    when it says that there is no such task, which may be true or a hiccup.
     """
 
-    def __init__(self, reason: str, retry_after_s: float | None = None, *, in_trouble: bool = False) -> None:
+    def __init__(
+        self, reason: str, retry_after_s: float | None = None, *, in_trouble: bool = False, absent: bool = False
+    ) -> None:
+        self.absent = absent
         self.reason = reason
         self.retry_after_s = retry_after_s
         self.in_trouble = in_trouble

@@ -87,7 +87,7 @@ Evidence = Literal["answer", "callback", "list", ""]
 """How a task is known to be a prediction's, the best evidence first: the answer to its own submission, a callback to
 the address only it was given, or its being the only fitting one in the upstream's list."""
 
-Closed = Literal["", "completed", "failed", "never_started", "orphaned"]
+Closed = Literal["", "completed", "failed", "gone", "never_started", "orphaned"]
 """How a canceled or expired prediction turned out upstream; "orphaned" when nobody ever said."""
 
 MIN_RENAMED: Final = 8
@@ -274,6 +274,11 @@ def orphaned(before: Prediction, now_ms: int) -> Change | None:
     return _closed(before, "orphaned", now_ms) if before.closing else None
 
 
+def gone(before: Prediction, now_ms: int) -> Change | None:
+    """The upstream says again and again that it has no such task: what was canceled or has expired is not made."""
+    return _closed(before, "gone", now_ms) if before.closing else None
+
+
 def output_expiring(before: Prediction) -> Change | None:
     """Its outputs will be gone soon: an event, told once, and no move."""
     if not before.output_expires_at_ms or before.expiring_sequence:
@@ -285,7 +290,7 @@ def output_expiring(before: Prediction) -> Change | None:
 
 def _closed(before: Prediction, how: Closed, now_ms: int, **changed: Any) -> Change:
     """Close a canceled or expired prediction: money moves, the state stays."""
-    money: Money = "released" if how in ("failed", "never_started") else "settled"
+    money: Money = "settled" if how in ("completed", "orphaned") else "released"
     return Change(replace(before, **changed, closed=how, closed_at_ms=now_ms, money=money, rev=before.rev + 1))
 
 

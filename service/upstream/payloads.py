@@ -123,7 +123,7 @@ def result_answer(upstream_id: str, status: int, body: bytes, retry_after_s: flo
 def _read_data(status: int, body: bytes, retry_after_s: float | None) -> Mapping[str, Any]:
     """The `data` of a good answer to a read. Raises `ReadFailed`."""
     if status != 200:
-        raise ReadFailed(f"status {status}", retry_after_s, in_trouble=status >= 500)
+        raise ReadFailed(f"status {status}", retry_after_s, in_trouble=status >= 500, absent=status == 404)
     envelope = _envelope(body)
     if envelope is None:
         raise ReadFailed("unreadable body")

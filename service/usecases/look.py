@@ -1,6 +1,6 @@
 """Look once at a prediction that is due, and write down what follows: an end, the next look, or giving up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import random
 from typing import Final, Literal
@@ -16,6 +16,7 @@ from service.domain.predictions import (
     confirmed,
     ended_by_gateway,
     given_up,
+    gone,
     observed,
     orphaned,
     outcome_unknown,
@@ -42,6 +43,9 @@ Result = Literal[
     "orphaned",
     "nothing_owed",
 ]
+
+GONE_AFTER: Final = 5
+"""After so many looks in a row that find no such task, what has ended for its tenant is not made any more."""
 
 _KNOWN_RUNNING: Final = frozenset({"created", "processing"})
 """The statuses a running task is known to have; any other means running too, and is counted."""
@@ -120,6 +124,8 @@ class Look:
             log.info("look failed", prediction=prediction.id, tenant=prediction.tenant, reason=failure.reason)
             failures = prediction.poll_failures + 1
             delay_s = after_failure_s(profile, failures, failure.retry_after_s, random())  # noqa: S311 jitter
+            if prediction.closing:
+                return await self._not_there(prediction, token, profile, failures if failure.absent else 0)
             return await self._silence(prediction, token, profile, "failed_look", delay_s, failures)
         if seen.verdict != "running":
             await self.transition(prediction, lambda p, now: observed(p, seen, now))
@@ -129,7 +135,7 @@ class Look:
     async def _runs(self, prediction: Prediction, token: str, profile: PollProfile, seen: Observation) -> Result:
         """It runs: until its deadline, and one that has ended for its tenant until it is closed."""
         if prediction.closing:
-            return await self._wait_to_close(prediction, token, profile, "running")
+            return await self._wait_to_close(prediction, token, profile, "running", {"poll_failures": 0})
         elapsed_s = self._running_s(prediction)
         if elapsed_s >= profile.deadline_s:
             return await self._expire(prediction, profile)
@@ -163,7 +169,21 @@ class Look:
         )
         return result
 
-    async def _wait_to_close(self, prediction: Prediction, token: str, profile: PollProfile, result: Result) -> Result:
+    async def _not_there(self, prediction: Prediction, token: str, profile: PollProfile, times: int) -> Result:
+        """A canceled or expired one could not be looked at, `times` in a row because the upstream has no such task."""
+        if times < GONE_AFTER:
+            return await self._wait_to_close(prediction, token, profile, "failed_look", {"poll_failures": times})
+        await self.transition(prediction, gone)
+        return "closed"
+
+    async def _wait_to_close(
+        self,
+        prediction: Prediction,
+        token: str,
+        profile: PollProfile,
+        result: Result,
+        noted: Mapping[str, int] | None = None,
+    ) -> Result:
         """What a canceled or expired one costs is not known yet: look again, or count it as paid."""
         since_end_s = self.clock() - prediction.ended_at_ms / 1000
         if since_end_s >= self.timetable.patience.close_s:
@@ -171,7 +191,7 @@ class Look:
             log.warning("prediction orphaned", prediction=prediction.id, tenant=prediction.tenant)
             return "orphaned"
         delay_s = next_rare_look_s(profile, self.timetable.patience, since_end_s, random())  # noqa: S311 jitter
-        await self.schedule.put_back("poll", prediction.id, token, delay_s)
+        await self.schedule.put_back("poll", prediction.id, token, delay_s, noted)
         return result
 
     def _running_s(self, prediction: Prediction) -> float:

@@ -1,6 +1,6 @@
 """What an upstream answer means: started, refused or unknown; a verdict, or look again later."""
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
@@ -15,8 +15,17 @@ from service.domain.errors import (
     UpstreamError,
     UpstreamRefused,
 )
-from service.domain.predictions import Observation
-from service.upstream.payloads import MAX_MESSAGE, Started, observation, result_answer, submit_answer
+from service.domain.predictions import Observation, fingerprint
+from service.upstream.payloads import (
+    MAX_MESSAGE,
+    Started,
+    callback_task,
+    list_answer,
+    observation,
+    result_answer,
+    secret_answer,
+    submit_answer,
+)
 
 TASK = "d5f3c1b2a4e64f0f9a1b2c3d4e5f6071"
 VIDEO = "https://cdn.wavespeed.test/video.mp4"
@@ -347,3 +356,102 @@ class TestStatuses:
         seen = observation({"status": "failed", "error": "x" * 100_000})
         assert len(seen.error) == MAX_MESSAGE
         assert len(observation({"status": "s" * 100_000}).status) == 40
+
+
+class TestList:
+    """The account's tasks."""
+
+    ITEM: Final[dict[str, Any]] = {
+        "id": "t1",
+        "model": "openai/sora-2",
+        "input": {"n": 1, "prompt": "a wave"},
+        "created_at": "2027-01-15T08:00:00.948268264Z",
+        "status": "completed",
+    }
+
+    @staticmethod
+    def listed(*items: Any) -> bytes:
+        """A page."""
+        return to_json({"code": 200, "message": "success", "data": {"page": 1, "items": list(items)}})
+
+    def test_each_task_is_told_by_its_inputs_and_time(self) -> None:
+        """Inputs as the fingerprint a submission has, whatever the order of their fields; time to the millisecond."""
+        (task,) = list_answer(200, self.listed(self.ITEM), None)
+        assert (task.upstream_id, task.model) == ("t1", "openai/sora-2")
+        assert task.input_sha256 == fingerprint({"prompt": "a wave", "n": 1})
+        assert task.created_at_ms == 1_800_000_000_948
+
+    def test_inputs_may_have_either_name(self) -> None:
+        """`inputs` is understood like `input`."""
+        item = {name: value for name, value in self.ITEM.items() if name != "input"} | {"inputs": {"prompt": "x"}}
+        (task,) = list_answer(200, self.listed(item), None)
+        assert task.input_sha256 == fingerprint({"prompt": "x"})
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"id": 7}, {"id": "../x"}, {"input": None}, {"input": "a wave"}, {"created_at": None}, {"created_at": "soon"}],
+    )
+    def test_an_entry_that_says_not_what_it_is_spoils_the_list(self, change: dict[str, Any]) -> None:
+        """It might be the second task that fits: nothing is concluded from the rest."""
+        with pytest.raises(ReadFailed):
+            list_answer(200, self.listed(self.ITEM, self.ITEM | change), None)
+
+    def test_a_time_without_a_zone_is_no_time(self) -> None:
+        """Hours could lie between what it says and what it means."""
+        with pytest.raises(ReadFailed):
+            list_answer(200, self.listed(self.ITEM | {"created_at": "2027-01-15T08:00:00"}), None)
+
+    @pytest.mark.parametrize(
+        ("status", "body"),
+        [
+            (500, b""),
+            (404, b"{}"),
+            (200, b"<html>"),
+            (200, b"[]"),
+            (200, b'{"code":200,"data":{}}'),
+            (200, b'{"code":200,"data":{"items":{}}}'),
+            (200, b'{"code":200,"data":{"items":["t1"]}}'),
+        ],
+    )
+    def test_what_is_no_list_is_no_answer(self, status: int, body: bytes) -> None:
+        """Never an empty list: that would mean that nothing was found."""
+        with pytest.raises(ReadFailed):
+            list_answer(status, body, None)
+
+    def test_an_empty_list_is_one(self) -> None:
+        """Nothing was made."""
+        assert list_answer(200, self.listed(), None) == []
+
+
+class TestTrouble:
+    """What a failed read says of the upstream."""
+
+    @pytest.mark.parametrize(
+        ("status", "in_trouble", "absent"),
+        [(500, True, False), (503, True, False), (404, False, True), (429, False, False)],
+    )
+    def test_statuses(self, status: int, in_trouble: bool, absent: bool) -> None:
+        """A 5xx means trouble, a 404 that there is no such task; neither is a verdict."""
+        with pytest.raises(ReadFailed) as failed:
+            result_answer("t1", status, b"", None)
+        assert (failed.value.in_trouble, failed.value.absent) == (in_trouble, absent)
+
+
+def test_the_webhook_secret_is_read() -> None:
+    """And what is too short to be one is none."""
+    assert secret_answer(200, b'{"code":200,"data":{"secret":"whsec_0123456789abcdef"}}', None).startswith("whsec_")
+    for body in (b'{"code":200,"data":{"secret":"short"}}', b'{"code":200,"data":{}}', b"", b'{"code":401}'):
+        with pytest.raises(ReadFailed):
+            secret_answer(200, body, None)
+
+
+def test_a_callback_says_which_task_and_since_when() -> None:
+    """The bare prediction; a time that cannot be read is none, an id that cannot be one makes it unreadable."""
+    called = callback_task(b'{"id":"t1","status":"failed","error":"no","created_at":"2027-01-15T08:00:00Z"}')
+    assert called is not None
+    assert (called.upstream_id, called.seen.verdict, called.created_at_ms) == ("t1", "failed", 1_800_000_000_000)
+    without = callback_task(b'{"id":"t1","status":"completed"}')
+    assert without is not None
+    assert without.created_at_ms == 0
+    for body in (b"", b"[]", b'{"status":"completed"}', b'{"id":"../x"}', b'{"id":1}'):
+        assert callback_task(body) is None

@@ -24,6 +24,7 @@ from service.domain.predictions import (
     dispossessed,
     ended_by_gateway,
     fingerprint,
+    gone,
     initial_answer,
     json_bytes,
     never_started,
@@ -440,6 +441,13 @@ class TestClosing:
         assert change is not None
         assert (change.after.state, change.after.money, change.after.closed) == (state, "released", "never_started")
         assert never_started(ended_early(state), "not started", NOW_MS + 9) is None
+
+    def test_one_that_is_gone_costs_nothing(self, state: State) -> None:
+        """Released; one that still runs for its tenant is never closed so."""
+        change = gone(ended_early(state), NOW_MS + 9)
+        assert change is not None
+        assert (change.after.money, change.after.closed) == ("released", "gone")
+        assert gone(prediction(), NOW_MS + 9) is None
 
     def test_silence_is_paid_for(self, state: State) -> None:
         """Of one nobody ever said anything about the worst is assumed, once."""

@@ -106,6 +106,22 @@ async def test_one_that_is_gone_upstream_costs_nothing(life: Life) -> None:
     assert (await life.load(prediction_id)).closed == "failed"
 
 
+async def test_one_the_upstream_does_not_know_any_more_costs_nothing(life: Life) -> None:
+    """404 once is a hiccup; five looks in a row that find nothing mean it is gone. While it runs, 404 is no verdict."""
+    running, canceled = await life.submit("[sim:stuck] one"), await life.submit("[sim:stuck] two")
+    await life.cancel(canceled)
+    life.simulator.arm("result", "status", status=404, times=3)
+    await life.pass_time(200)
+    assert (await life.load(canceled)).closed == ""
+    async with life.simulator.client() as client:
+        for prediction_id in (running, canceled):
+            await client.delete(f"/api/v3/predictions/{(await life.load(prediction_id)).upstream_id}")
+    await life.pass_time(900)
+    after = await life.load(canceled)
+    assert (after.state, after.closed, after.money) == (State.CANCELED, "gone", "released")
+    assert not (await life.load(running)).state.ended
+
+
 async def test_silence_is_settled_and_listed_as_orphaned(life: Life) -> None:
     """After a day without a verdict it counts as paid, and operators find it; looks grow rarer all along."""
     prediction_id = await life.submit("[sim:stuck] a wave")
