@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 from click.testing import CliRunner, Result
 from pydantic_core import from_json
+from structlog.testing import capture_logs
 
 from service.cli import main
 
@@ -24,8 +25,8 @@ def set_up(monkeypatch: pytest.MonkeyPatch, redis_url: str) -> pytest.MonkeyPatc
 
 
 def invoke(*arguments: str) -> Result:
-    """Run the command inside this process, with logging left alone."""
-    with pytest.MonkeyPatch.context() as patch:
+    """Run the command inside this process, with logging left alone: what it logs is nobody's output."""
+    with pytest.MonkeyPatch.context() as patch, capture_logs():
         patch.setattr("service.cli.operator.configure_logging", lambda *_: None)
         return CliRunner().invoke(main, arguments)
 

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from service.domain.polling import (
     MAX_BACKOFF_STEPS,
     MAX_RETRY_AFTER_S,
+    Patience,
     PollProfile,
     after_failure_s,
     first_look_s,
     next_look_s,
+    next_rare_look_s,
 )
 
 VIDEO = PollProfile(usual_s=45, step_s=5, max_step_s=30, deadline_s=1800)
@@ -130,3 +132,31 @@ def test_a_scaled_profile_is_the_same_story_at_another_speed(
     assert next_look_s(scaled, age_s * factor, roll) == pytest.approx(next_look_s(profile, age_s, roll) * factor)
     slow_s = after_failure_s(profile, count, None, roll)
     assert after_failure_s(scaled, count, None, roll) == pytest.approx(slow_s * factor)
+
+
+@settings(max_examples=60, deadline=None)
+@given(profiles(), rolls)
+def test_a_safety_net_is_sparser_and_keeps_the_deadline(profile: PollProfile, roll: float) -> None:
+    """Where the upstream calls back, looks come later and rarer, and none is put off beyond the deadline."""
+    net = profile.as_safety_net()
+    assert net.deadline_s == profile.deadline_s
+    assert net.usual_s <= max(profile.usual_s, profile.deadline_s)
+    for age_s in (0.0, 100.0, 5_000.0):
+        assert next_look_s(net, age_s, roll) >= next_look_s(profile, age_s, roll)
+
+
+@settings(max_examples=60, deadline=None)
+@given(profiles(), ages_s, rolls)
+def test_what_is_in_no_hurry_is_looked_at_rarely(profile: PollProfile, since_s: float, roll: float) -> None:
+    """From the model's longest step up to an hour, growing with the time that has passed."""
+    delay_s = next_rare_look_s(profile, Patience(), since_s, roll)
+    assert min(profile.max_step_s, 3_600.0) <= delay_s <= 3_600.0 * 1.2
+
+
+@pytest.mark.parametrize("factor", [0.0001, 0.01, 1.0, 10.0])
+def test_patience_is_scaled_but_never_runs_out_while_a_submission_may_be_under_way(factor: float) -> None:
+    """Drills make everything faster, except what would make a submission be given up before it was looked for."""
+    scaled = Patience().scaled(factor, 110.0)
+    assert scaled.give_up_s == max(110.0, 1_800.0 * factor)
+    assert (scaled.close_s, scaled.unseen_s) == (86_400.0 * factor, 86_400.0 * factor)
+    assert (scaled.close_step_s, scaled.overdue_s) == (3_600.0 * factor, 300.0 * factor)

@@ -279,3 +279,16 @@ async def test_a_synchronous_wait_can_end_before_the_run(
     monkeypatch.setattr("simulator.predictions.SYNC_WAIT_S", 0.01)
     data = await submit(client, "[sim:stuck]", enable_sync_mode=True)
     assert (data["status"], data["code"]) == ("processing", 5004)
+
+
+async def test_a_late_status_refuses_after_a_while(client: httpx2.AsyncClient, simulator: Running) -> None:
+    """Nothing is accepted or paid, and the answer takes its time."""
+    simulator.arm("submit", "late_status", status=422, seconds=0.05)
+    assert (await post(client, "a wave")).status_code == 422
+    assert paid(simulator) == 0
+
+
+async def test_the_next_run_s_id_is_known_beforehand(client: httpx2.AsyncClient, simulator: Running) -> None:
+    """Drills can prepare for it."""
+    expected = simulator.seen()["next_id"]
+    assert (await post(client, "a wave")).json()["data"]["id"] == expected

@@ -126,3 +126,25 @@ async def test_a_receiver_that_is_not_there_disturbs_nothing(
     simulator.control("POST", "finish", all=True)
     await wait_until(lambda: receiver.received, what="the callback")
     assert receiver.received[0].headers["webhook-id"] == told
+
+
+async def test_another_secret_signs_from_now_on(
+    client: httpx2.AsyncClient, simulator: Running, receiver: Receiver
+) -> None:
+    """Rotated, the account shows and signs with another secret; begun anew, with its first one."""
+    first = (await client.get("/api/v3/webhook/secret")).json()["data"]["secret"]
+    simulator.control("POST", "rotate-secret")
+    assert (await client.get("/api/v3/webhook/secret")).json()["data"]["secret"] != first
+    await submit(client, receiver, "a wave")
+    simulator.clock.now_s += 2 * VIDEO_S
+    await wait_until(lambda: receiver.received, what="the callback")
+    await verify(client, receiver.received[0])
+    simulator.control("POST", "reset")
+    assert (await client.get("/api/v3/webhook/secret")).json()["data"]["secret"] == first
+
+
+async def test_the_secret_can_be_kept_from_being_read(client: httpx2.AsyncClient, simulator: Running) -> None:
+    """The route takes faults like any other."""
+    simulator.arm("secret", "status", status=503)
+    assert (await client.get("/api/v3/webhook/secret")).status_code == 503
+    assert (await client.get("/api/v3/webhook/secret")).status_code == 200
