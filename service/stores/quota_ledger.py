@@ -139,8 +139,9 @@ class QuotaLedger:
         raise AssertionError(f"unreachable: admit answered {outcome!r}")
 
     async def withdraw(self, intent: Prediction, idempotency: IdempotencyKey | None = None) -> bool:
-        """Forget an admission that started nothing; False when it has moved on and must not be forgotten.
+        """Forget an admission that started nothing; False when it must not be forgotten.
 
+        That is when it has moved on, or a copy of its request may have been answered with its id by now.
         Count, slot and idempotency key are given back, the money is released; the rate stays spent.
         """
         script_keys = [
@@ -154,7 +155,12 @@ class QuotaLedger:
         gone = await self._scripts.run(
             "withdraw",
             keys=[*script_keys, keys.idempotency(idempotency.digest)] if idempotency else script_keys,
-            args=[intent.id, keys.ledger(intent.tenant), keys.usage(intent.tenant)],
+            args=[
+                intent.id,
+                keys.ledger(intent.tenant),
+                keys.usage(intent.tenant),
+                "" if self._now_ms is None else self._now_ms(),
+            ],
         )
         return bool(gone)
 

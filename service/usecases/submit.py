@@ -1,7 +1,7 @@
 """Accept one submission: make the intent durable, start it upstream at most once, arrange the first look."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from random import random
@@ -13,6 +13,7 @@ from uuid_utils import uuid7
 from service.domain.callback_address import CallbackPolicy
 from service.domain.catalogue import Catalogue, Model
 from service.domain.errors import (
+    BreakwaterError,
     IdempotencyConflict,
     NeverSent,
     OutcomeUnknown,
@@ -52,7 +53,7 @@ MAX_RUNNING: Final = 2_048
 """Most submissions in flight in one process: each holds its body until the upstream has answered."""
 
 _RECORD_DELAYS_S: Final = (0.1, 0.3, 1.0, 3.0, 10.0, 10.0, 10.0)
-"""Waits before writing the outcome of a POST again when Redis was away: it is known nowhere else."""
+"""Waits before writing again what came of an admission when Redis was away: it is known nowhere else."""
 
 log = structlog.get_logger()
 
@@ -151,9 +152,9 @@ class Submit:
                 idempotency,
                 self.timetable.stuck_after_s(intent),
             )
-        except StoreUnavailable:
+        except StoreUnavailable as away:
             # It may have been written: the caller gets no id, and nothing is sent.
-            await self._take_back(intent, idempotency)
+            await self._take_back(intent, idempotency, away)
             raise
         except QuotaExceeded as refusal:
             self._count(tenant, refusal.states)
@@ -169,9 +170,7 @@ class Submit:
     ) -> None:
         """Start an admitted submission, and wait for what comes of it as long as the caller may wait."""
         story = _Story()
-        task = asyncio.create_task(self._start(intent, model, submission, idempotency, story))
-        self.running.add(task)
-        task.add_done_callback(self._ended)
+        task = self._keep(self._start(intent, model, submission, idempotency, story))
         done, _ = await asyncio.wait({task}, timeout=self.answer_within_s)
         if not done and not story.taken_back:
             story.promised = True
@@ -232,8 +231,7 @@ class Submit:
             if story.promised:
                 return await self._record(intent, _refuse(refusal))
             story.taken_back = True
-            if not await self._take_back(intent, idempotency):
-                await self._record(intent, _refuse(refusal))
+            await self._take_back(intent, idempotency, refusal)
             raise
         except OutcomeUnknown as unknown:
             self.metrics.submissions.labels(intent.tenant, model.id, "unconfirmed").inc()
@@ -250,24 +248,34 @@ class Submit:
         """Seconds until this submission, and any made at the same time, can be under way no more."""
         return max(0.0, intent.created_at_ms / 1000 + SUBMIT_OVER_S - self.clock())
 
-    async def _take_back(self, intent: Prediction, idempotency: IdempotencyKey | None) -> bool:
-        """Forget the admission, False if it has moved on; if Redis is away, it ends by itself as never confirmed."""
+    async def _take_back(self, intent: Prediction, idempotency: IdempotencyKey | None, reason: BreakwaterError) -> None:
+        """Forget an admission that started nothing; while Redis is away the caller does not wait for that."""
         try:
-            return await self.ledger.withdraw(intent, idempotency)
-        except StoreUnavailable as away:
-            log.warning("admission not withdrawn", prediction=intent.id, tenant=intent.tenant, reason=str(away))
-            return True
+            await self._withdraw(intent, idempotency, reason)
+        except StoreUnavailable:
+            if len(self.running) < MAX_RUNNING:  # else it ends by itself, as never confirmed
+                self._keep(_insist(lambda: self._withdraw(intent, idempotency, reason)))
+
+    async def _withdraw(
+        self, intent: Prediction, idempotency: IdempotencyKey | None, reason: BreakwaterError
+    ) -> Prediction:
+        """Take an admission back, or end it as failed if a copy of its request may have been answered with its id."""
+        if not await self.ledger.withdraw(intent, idempotency):
+            admitted = await self.predictions.load(intent.id)  # only the script knows the day it was booked to
+            if admitted is not None:
+                return await self.transition(admitted, _refuse(reason))
+        return intent
 
     async def _record(self, intent: Prediction, decide: Decide, next_look_s: float = 0.0) -> Prediction:
         """Write the outcome of the POST, trying for longer than a Redis restart takes."""
-        for delay_s in (*_RECORD_DELAYS_S, None):
-            try:
-                return await self.transition(intent, decide, next_look_s)
-            except StoreUnavailable:
-                if delay_s is None:
-                    raise
-                await asyncio.sleep(delay_s)
-        raise AssertionError("unreachable: the last try returns or raises")
+        return await _insist(lambda: self.transition(intent, decide, next_look_s))
+
+    def _keep(self, work: Coroutine[Any, Any, Prediction]) -> asyncio.Task[Prediction]:
+        """Have work done whatever becomes of the caller; a drain waits for it."""
+        task = asyncio.create_task(work)
+        self.running.add(task)
+        task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[Prediction]) -> None:
         """Let go of an ended task; what it raised was told to the caller, or is logged here."""
@@ -287,6 +295,18 @@ class Submit:
         return len(pending)
 
 
+async def _insist(write: Callable[[], Awaitable[Prediction]]) -> Prediction:
+    """Write what is known nowhere else, trying for longer than a Redis restart takes."""
+    for delay_s in (*_RECORD_DELAYS_S, None):
+        try:
+            return await write()
+        except StoreUnavailable:
+            if delay_s is None:
+                raise
+            await asyncio.sleep(delay_s)
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
 def _admitted_as(earlier: Prediction) -> dict[str, Any]:
     """What tells an earlier copy from one admitted now: id, time, and the answer that follows from them."""
     answer = initial_answer(earlier.id, earlier.model, earlier.created_at_ms)
@@ -298,6 +318,6 @@ def _confirm(started: Started) -> Decide:
     return lambda prediction, now_ms: confirmed(prediction, started.upstream_id, now_ms)
 
 
-def _refuse(refusal: UpstreamError) -> Decide:
+def _refuse(refusal: BreakwaterError) -> Decide:
     """The change after a refusal that came too late to be answered with."""
     return lambda prediction, now_ms: never_started(prediction, f"not started: {refusal}", now_ms)

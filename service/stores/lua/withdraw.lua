@@ -4,10 +4,17 @@
 -- KEYS[5] open predictions, KEYS[6] the unconfirmed of its model and inputs, KEYS[7] the idempotency record, if any
 -- ARGV[1] prediction id
 -- ARGV[2] prefix of the tenant's ledgers, ARGV[3] prefix of its usage; the month of admission completes them
--- Returns 1, or 0 when the prediction is no longer submitting; 0 writes nothing.
+-- ARGV[4] now in ms, or "" for the server's clock
+-- Returns 1, or 0 when the prediction is no longer submitting, or a copy of its request may have been answered with
+-- its id; 0 writes nothing.
 local record = redis.call('HMGET', KEYS[1], 'state', 'day', 'model', 'price_micros')
 if record[1] ~= 'submitting' then return 0 end
-local mine = KEYS[7] and redis.call('HGET', KEYS[7], 'prediction') == ARGV[1]
+local mine = false
+if KEYS[7] then
+  local copy = redis.call('HMGET', KEYS[7], 'prediction', 'live_until')
+  mine = copy[1] == ARGV[1]
+  if mine and now_ms(ARGV[4]) >= tonumber(copy[2]) then return 0 end
+end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])

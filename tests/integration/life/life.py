@@ -12,6 +12,7 @@ from service.app import create_app
 from service.domain.errors import AlreadyExists
 from service.domain.limits import Ledger, window_of
 from service.domain.predictions import Prediction
+from service.domain.tenants import Tenant
 from service.resources import Resources, open_resources
 from service.stores.keys import DueSet
 from service.upstream.client import SUBMIT_OVER_S
@@ -49,6 +50,10 @@ class Life:
         prediction = await self.resources.predictions.load(prediction_id)
         assert prediction is not None
         return prediction
+
+    async def tenant(self, tenant_id: str = "acme") -> Tenant:
+        """The tenant as it stands."""
+        return await self.resources.tenants.get(tenant_id)
 
     async def native(self, prediction_id: str) -> dict[str, Any]:
         """What the native face answers."""
