@@ -33,6 +33,7 @@ PATH: Final = (
     "service.stores.scripts",
     "service.stores.work_schedule",
     "service.upstream.client",
+    "service.upstream.task_list",
     "worker.deliver_due",
     "worker.webhook_sender",
     "worker.work_pool",

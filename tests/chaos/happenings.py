@@ -5,14 +5,15 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 from redis.asyncio import Redis
 
-from service.domain.errors import Conflict, NotFound, ReadFailed
+from service.domain.errors import Conflict, NotFound, ReadFailed, StoreUnavailable
 from service.domain.predictions import Prediction, State, confirmed
 from service.resources import Resources
+from service.stores.quota_ledger import Admission
 from service.upstream.payloads import CalledBack, callback_task
 from tests.waiting import wait_until
 from worker.app import Pools
@@ -32,6 +33,31 @@ async def _pause(resources: Resources, key: str) -> None:
     await resources.authenticate(key)
     async with Redis.from_url(resources.settings.redis_url.get_secret_value()) as other:
         await other.execute_command("CLIENT", "PAUSE", PAUSE_MS, "ALL")
+
+
+async def _unheard(resources: Resources, _key: str) -> None:
+    """The answer to the next admission is lost, and Redis stays away for two tries to take it back."""
+    ledger = resources.ledger
+    admit, withdraw = ledger.admit, ledger.withdraw
+    losses = {"admit": 1, "withdraw": 2}
+
+    def lost(what: str) -> bool:
+        losses[what] -= 1
+        return losses[what] >= 0
+
+    async def unheard_admit(*given: Any, **named: Any) -> Admission:
+        admission = await admit(*given, **named)
+        if lost("admit"):
+            raise StoreUnavailable("the answer was lost")
+        return admission
+
+    async def unheard_withdraw(*given: Any) -> bool:
+        if lost("withdraw"):
+            raise StoreUnavailable("still away")
+        return await withdraw(*given)
+
+    setattr(ledger, "admit", unheard_admit)  # noqa: B010 a method, which mypy guards
+    setattr(ledger, "withdraw", unheard_withdraw)  # noqa: B010
 
 
 async def _pause_later(resources: Resources, _pools: Pools, _prediction_id: str) -> None:
@@ -128,6 +154,12 @@ async def _breaker(resources: Resources, _pools: Pools, _prediction_id: str) -> 
             await resources.upstream.list_tasks("openai/sora-2", 0, 1, page + 1)
 
 
+async def _cancel_then_breaker(resources: Resources, pools: Pools, prediction_id: str) -> None:
+    """Its tenant cancels it, and then the breaker opens."""
+    await _cancel(resources, pools, prediction_id)
+    await _breaker(resources, pools, prediction_id)
+
+
 async def _until_owed(resources: Resources, pools: Pools) -> list[str]:
     """Work until the prediction has ended, and do not deliver; the deliveries."""
     while not (found := await resources.commands("ZRANGE", "bw:due:deliver", 0, -1)):
@@ -160,6 +192,7 @@ async def _delivery_gone(resources: Resources, pools: Pools, _prediction_id: str
 
 BEFORE: Final[dict[str, Before]] = {
     "pause": _pause,
+    "unheard": _unheard,
     "operator cancels": _operator_cancels,
     "foreign owner": _foreign_owner,
 }
@@ -171,6 +204,7 @@ HAPPENINGS: Final[dict[str, Happening]] = {
     "callback corrects": _callback_corrects,
     "callback takes": _callback_takes,
     "breaker": _breaker,
+    "cancel, then breaker": _cancel_then_breaker,
     "endpoint deleted": _endpoint_deleted,
     "attempts used up": _attempts_used_up,
     "delivery gone": _delivery_gone,

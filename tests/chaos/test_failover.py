@@ -10,6 +10,7 @@ import pytest
 from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
 
 from service.domain.tenant_spec import read_spec
+from service.upstream.client import SUBMIT_OVER_S
 from tests.chaos.sentinels import MASTER, Sentinels
 from tests.chaos.submitting import submit
 from tests.journeys.system import System, free_port
@@ -21,7 +22,7 @@ AFTER: Final = 150
 """Submissions answered before the primary is killed, and after the service is back."""
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 async def test_the_service_resumes_by_itself(tmp_path: Path) -> None:
     """Nobody restarts anything: submissions succeed again, and everything the new primary knows reaches its end."""
     async with (
@@ -67,7 +68,7 @@ async def test_the_service_resumes_by_itself(tmp_path: Path) -> None:
                 booked = [one async for one in resources.reconcile.books.predictions("acme")]
                 return not any(one.state in ("submitting", "created", "processing") for one in booked)
 
-            await wait_until(nothing_runs, timeout_s=60, what="everything that is known has ended")
+            await wait_until(nothing_runs, timeout_s=SUBMIT_OVER_S + 30, what="everything that is known has ended")
             known = {one.id: one.state async for one in resources.reconcile.books.predictions("acme")}
             await resources.reconcile()  # what was lost may have been booked already: drift is mended, and counted
             assert await resources.reconcile() == 0

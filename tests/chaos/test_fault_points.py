@@ -62,6 +62,7 @@ class Scenario:
 _CANCELED: Final = frozenset({State.CANCELED, State.COMPLETED})
 _NOTHING: Final[frozenset[State]] = frozenset()
 _LATE_422: Final = {"operation": "submit", "fault": "late_status", "status": 422, "seconds": 0.4}
+_FIVE_500: Final = {"operation": "list", "fault": "status", "status": 500, "times": 5}
 _HASTY: Final = {"poll_scale": 0.002}
 """Deadlines of seconds, and a day's silence of minutes; a submission is still looked for as long as it must be."""
 
@@ -76,6 +77,7 @@ SCENARIOS: Final = (
     Scenario("asked twice", then="again"),
     Scenario("canceled", then="cancel", ends=_CANCELED),
     Scenario("canceled, then looks fail", "[sim:poll=500x2] a wave", then="cancel", ends=_CANCELED),
+    Scenario("canceled, then gone", "[sim:poll=404x9] a wave", then="cancel", ends=_CANCELED),
     Scenario("canceled while unconfirmed", "[sim:submit=lost] a wave", then="cancel", ends=_CANCELED),
     Scenario("canceled before its answer", "[sim:delay=0.4] a wave", _CANCELED, "cancel", answer_within_s=0.05),
     Scenario("canceled, then refused", ends=_NOTHING, then="cancel", faults=(_LATE_422,), answer_within_s=0.05),
@@ -96,14 +98,17 @@ SCENARIOS: Final = (
     ),
     Scenario("a callback takes from another", "[sim:submit=lost] a wave", then="callback takes", again="callback"),
     Scenario("answered with another's task", then="foreign owner", ends=frozenset({State.FAILED})),
+    Scenario("the breaker opens", then="breaker", settings={"poll_scale": 1.0}, faults=(_FIVE_500,)),
     Scenario(
-        "the breaker opens",
-        then="breaker",
+        "the breaker opens once it is canceled",
+        then="cancel, then breaker",
+        ends=_CANCELED,
         settings={"poll_scale": 1.0},
-        faults=({"operation": "list", "fault": "status", "status": 500, "times": 5},),
+        faults=(_FIVE_500,),
     ),
     Scenario("Redis hangs up", then="cut"),
     Scenario("Redis hangs on admission", then="pause"),
+    Scenario("its admission was not heard of", then="unheard", ends=frozenset({State.COMPLETED, State.FAILED})),
     Scenario("Redis hangs on confirmation", "[sim:delay=0.4] a wave", then="pause later", answer_within_s=0.05),
     Scenario("its endpoint is deleted", then="endpoint deleted", told=False),
     Scenario("every attempt was used up", then="attempts used up", told=False),
