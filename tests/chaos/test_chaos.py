@@ -117,11 +117,15 @@ class Fire:
 
 
 async def burn(fire: Fire, chance: random.Random, deleted: list[int]) -> None:
-    """Kill Redis or delete arq's keys now and then, until canceled."""
+    """Kill Redis or delete arq's keys now and then, until canceled; in the end Redis is there."""
     while True:
         await asyncio.sleep(chance.uniform(2.0, 5.0))
         if chance.random() < 0.5:
-            await asyncio.shield(asyncio.ensure_future(fire.kill()))
+            killing = asyncio.ensure_future(fire.kill())
+            try:
+                await asyncio.shield(killing)
+            finally:
+                await killing
         else:
             try:
                 deleted.append(await fire.forget_arq())
