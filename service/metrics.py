@@ -154,6 +154,26 @@ class Metrics:
         self.deliveries_ended = _Counter(
             "breakwater_deliveries_ended", "Deliveries that were accepted or given up.", ("end",), registry=registry
         )
+        self.deliveries_pending = Gauge(
+            "breakwater_deliveries_pending", "Deliveries that wait or are under way.", registry=registry
+        )
+        self.receivers_broken = Gauge(
+            "breakwater_receiver_breakers_open",
+            "Receivers that are sent nothing, or one delivery to try, because nobody was there.",
+            registry=registry,
+        )
+        self.receiver_breakers = _Counter(
+            "breakwater_receiver_breaker_moves",
+            "Breakers of receivers that opened or closed.",
+            ("move",),
+            registry=registry,
+        )
+        self.endpoints_disabled = _Counter(
+            "breakwater_endpoints_disabled",
+            "Endpoints that were disabled, by whom or what: team, operator, gone (410), failing (for days).",
+            ("by",),
+            registry=registry,
+        )
         self.notify_lag = Histogram(
             "breakwater_notify_lag_seconds",
             "From the end of a prediction to the receiver's 2xx.",

@@ -35,6 +35,8 @@ from service.stores.connections import connect, known_nodes
 from service.stores.delivery_log import DeliveryLog
 from service.stores.encryption import Encryption
 from service.stores.endpoint_store import EndpointStore
+from service.stores.event_log import EventLog
+from service.stores.lane_health import LaneHealth
 from service.stores.prediction_store import PredictionStore
 from service.stores.quota_ledger import QuotaLedger
 from service.stores.redis_state import RedisState
@@ -50,6 +52,7 @@ from service.usecases.administer import Administer
 from service.usecases.apply_tenants import ApplyTenants
 from service.usecases.authenticate import Authenticate
 from service.usecases.cancel import Cancel
+from service.usecases.change_endpoint import ChangeEndpoint
 from service.usecases.find_stuck import FindStuck
 from service.usecases.find_task import FindTask
 from service.usecases.look import Look
@@ -57,9 +60,11 @@ from service.usecases.receive_callback import ReceiveCallback
 from service.usecases.reconcile import Reconcile
 from service.usecases.register_endpoint import RegisterEndpoint
 from service.usecases.report_usage import ReportUsage
+from service.usecases.resend import Resend
 from service.usecases.retain import Retain
 from service.usecases.submit import Submit
 from service.usecases.transition import Transition
+from service.usecases.try_endpoint import TryEndpoint
 from service.usecases.verify_callback import VerifyCallback
 
 UPSTREAM_CALLBACKS: Final = "/callbacks/wavespeed/"
@@ -93,6 +98,8 @@ class Resources:
     audit: AuditLog
     endpoints: EndpointStore
     deliveries: DeliveryLog
+    events: EventLog
+    lane_health: LaneHealth
     upstream: WaveSpeed
     authenticate: Authenticate
     administer: Administer
@@ -100,6 +107,9 @@ class Resources:
     report_usage: ReportUsage
     reconcile: Reconcile
     register_endpoint: RegisterEndpoint
+    change_endpoint: ChangeEndpoint
+    try_endpoint: TryEndpoint
+    resend: Resend
     submit: Submit
     cancel: Cancel
     look: Look
@@ -213,7 +223,8 @@ async def open_resources(
         commands = Commands(redis)
         stack.push_async_callback(commands.aclose)
         scripts = Scripts(commands)
-        schedule = WorkSchedule(commands, scripts, arq, metrics, clock, now_ms, settings.upstream_reads_per_s)
+        places = settings.endpoint_concurrency
+        schedule = WorkSchedule(commands, scripts, arq, metrics, clock, now_ms, settings.upstream_reads_per_s, places)
         stack.push_async_callback(schedule.aclose)
         upstream = await stack.enter_async_context(
             connect_upstream(
@@ -230,7 +241,9 @@ async def open_resources(
         api_keys = ApiKeyStore(commands, scripts, now_ms)
         audit = AuditLog(commands)
         administer = Administer(tenants, api_keys, audit, callbacks, clock)
-        endpoints = EndpointStore(commands, scripts)
+        endpoints = EndpointStore(commands, scripts, now_ms)
+        deliveries = DeliveryLog(commands, scripts, now_ms, places, settings.retry_scale)
+        never = frozenset({"prediction.output_expiring"} if not settings.output_expiring_s else ())
         redis_state = RedisState(commands, encryption, _stop_process, server_clock)
         timetable = _timetable(settings, catalogue)
         transition = Transition(predictions, schedule, timetable, metrics, settings.base_url, clock)
@@ -253,14 +266,19 @@ async def open_resources(
             keys=api_keys,
             audit=audit,
             endpoints=endpoints,
-            deliveries=DeliveryLog(commands, scripts, now_ms),
+            deliveries=deliveries,
+            events=EventLog(commands),
+            lane_health=LaneHealth(commands),
             upstream=upstream,
             authenticate=Authenticate(api_keys, metrics, time.monotonic),
             administer=administer,
             apply_tenants=ApplyTenants(administer.by("tenants file")),
             report_usage=ReportUsage(tenants, ledger, clock),
             reconcile=Reconcile(tenants, ledger, Books(commands, scripts), metrics, clock),
-            register_endpoint=RegisterEndpoint(endpoints, encryption, callbacks, clock),
+            register_endpoint=RegisterEndpoint(endpoints, encryption, callbacks, clock, never),
+            change_endpoint=ChangeEndpoint(endpoints, schedule, encryption, callbacks, metrics, clock, never),
+            try_endpoint=TryEndpoint(endpoints, deliveries, schedule, clock),
+            resend=Resend(deliveries, endpoints, predictions, schedule),
             submit=Submit(
                 ledger,
                 predictions,

@@ -160,7 +160,10 @@ class Settings(BaseSettings):
         1.0, gt=0, le=10, description="Multiplies every webhook retry delay and floor; for tests and drills."
     )
     poll_concurrency: int = Field(256, ge=1, le=4096, description="Looks at WaveSpeed in flight in one worker.")
-    deliver_concurrency: int = Field(64, ge=1, le=4096, description="Webhook attempts in flight in one worker.")
+    deliver_concurrency: int = Field(256, ge=1, le=4096, description="Webhook attempts in flight in one worker.")
+    endpoint_concurrency: int = Field(
+        8, ge=1, le=256, description="Webhook attempts in flight to one receiver, over all workers."
+    )
     shutdown_grace_s: float = Field(
         5.0,
         ge=0,

@@ -54,13 +54,14 @@ def build_pools(resources: Resources, sender: WebhookSender) -> Pools:
     settings = resources.settings
     deliver = Deliver(
         resources.deliveries,
-        resources.schedule,
         resources.endpoints,
         resources.predictions,
         resources.tenants,
         resources.encryption,
         resources.callbacks,
         sender,
+        resources.schedule,
+        resources.change_endpoint.disable,
         resources.metrics,
         settings.retry_scale,
         resources.clock,

@@ -1,17 +1,19 @@
 """One attempt at one delivery: prepare, count, send, record."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from random import random
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 
 from service.domain.callback_address import CallbackPolicy
-from service.domain.errors import NotFound
-from service.domain.predictions import rfc3339
+from service.domain.endpoints import DisabledBy, Endpoint
+from service.domain.errors import Conflict, NotFound
+from service.domain.lanes import DISABLE_AFTER_S, Sign, sign_of
+from service.domain.predictions import ENDED, EVENT_OF, rfc3339
 from service.domain.webhook_retries import SCHEDULE_S, next_attempt_s
 from service.domain.webhook_signature import standard_headers, wavespeed_headers
 from service.metrics import Metrics
@@ -25,6 +27,9 @@ from worker.webhook_sender import AttemptResult, WebhookSender
 
 HELD_S: Final = 300.0
 """A delivery whose secret does not decrypt waits this long and is tried again: rotating the secret heals it."""
+
+_ENDS: Final = frozenset(EVENT_OF[state] for state in ENDED)
+"""The events that tell of an end: what notify lag is about."""
 
 log = structlog.get_logger()
 
@@ -42,42 +47,47 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """What the deliver pool does with one leased delivery. Raises `StoreUnavailable`: then the lease lapses."""
+    """What the deliver pool does with one leased delivery. Raises `StoreUnavailable`: then the lease lapses.
+
+    `disable` stops an endpoint for good, for a reason.
+    """
 
     deliveries: DeliveryLog
-    schedule: WorkSchedule
     endpoints: EndpointStore
     predictions: PredictionStore
     tenants: TenantStore
     encryption: Encryption
     callbacks: CallbackPolicy
     sender: WebhookSender
+    schedule: WorkSchedule
+    disable: Callable[[str, str, DisabledBy], Awaitable[object]]
     metrics: Metrics
     retry_scale: float
     clock: Callable[[], float]
 
-    async def __call__(self, delivery_id: str, token: str) -> None:
-        """Make one attempt and arrange what follows from it."""
+    async def __call__(self, delivery_id: str, token: str) -> bool:
+        """Make one attempt and arrange what follows from it; whether its receiver has more that is due."""
         delivery = await self.deliveries.load(delivery_id)
         if delivery is None:
-            await self.schedule.put_back("deliver", delivery_id, token, None)
-            return
+            return False  # its record ended its life since the lease, which ends with it
         try:
             prepared = await self._prepare(delivery)
         except WrongEncryptionKey as wrong:
             self.metrics.delivery_attempts.labels("held").inc()
             log.error("delivery held", delivery=delivery.id, tenant=delivery.tenant, reason=str(wrong))
-            await self.schedule.put_back("deliver", delivery_id, token, HELD_S * self.retry_scale)
-            return
+            delay_s = HELD_S * self.retry_scale
+            if await self.deliveries.hold(delivery_id, token, delay_s):
+                self.schedule.wake("deliver", delay_s)
+            return False
         except NotFound as gone:
-            await self._give_up(delivery, token, str(gone))
-            return
+            return await self._give_up(delivery, token, str(gone))
         number = await self.deliveries.start_attempt(delivery_id, token)
-        if number > len(SCHEDULE_S):  # workers died over it, again and again
-            await self._give_up(delivery, token, "every attempt was used up")
-        elif number:
-            result = await self.sender.send(prepared.url, prepared.body, self._sign(prepared, number), prepared.policy)
-            await self._record(delivery, token, number, result)
+        if not number:
+            return False
+        if number - delivery.schedule_from > len(SCHEDULE_S):  # workers died over it, again and again
+            return await self._give_up(delivery, token, "every attempt was used up")
+        result = await self.sender.send(prepared.url, prepared.body, self._sign(prepared, number), prepared.policy)
+        return await self._record(delivery, token, number, result)
 
     async def _prepare(self, delivery: Delivery) -> Prepared:
         """Find address, body, secrets and policy. Raises `NotFound` when one is gone for good, `WrongEncryptionKey`."""
@@ -87,19 +97,25 @@ class Deliver:
             secret = await self.tenants.callback_secret(delivery.tenant)
             return Prepared(delivery, delivery.url, delivery.body, (secret,), policy)
         endpoint, body = await asyncio.gather(
-            self.endpoints.get(delivery.tenant, delivery.endpoint),
-            self.predictions.event_body(delivery.prediction, delivery.sequence),
+            self.endpoints.get(delivery.tenant, delivery.endpoint), self._body_of(delivery)
         )
         if endpoint is None or body is None:
             raise NotFound("the endpoint was deleted" if endpoint is None else "the event is no longer kept")
-        return Prepared(delivery, endpoint.url, body, self._decrypted(endpoint.secrets), policy)
+        if endpoint.state == "disabled" and not delivery.is_test:
+            raise NotFound("the endpoint is disabled")
+        return Prepared(delivery, endpoint.url, body, self._decrypted(endpoint), policy)
 
-    def _decrypted(self, stored: tuple[str, ...]) -> tuple[str, ...]:
-        """The signing secrets, newest first. An older one that is lost is left out: rotating has healed it."""
-        secrets = [self.encryption.decrypt(stored[0])]
-        for older in stored[1:]:
+    async def _body_of(self, delivery: Delivery) -> bytes | None:
+        """The message: its own, or the one its prediction keeps."""
+        return delivery.body or await self.predictions.event_body(delivery.prediction, delivery.sequence)
+
+    def _decrypted(self, endpoint: Endpoint) -> tuple[str, ...]:
+        """The secrets that sign now, newest first. An older one that is lost is left out: rotating has healed it."""
+        newest, *older = endpoint.signing(int(self.clock() * 1000))
+        secrets = [self.encryption.decrypt(newest)]
+        for one in older:
             with suppress(WrongEncryptionKey):
-                secrets.append(self.encryption.decrypt(older))
+                secrets.append(self.encryption.decrypt(one))
         return tuple(secrets)
 
     def _sign(self, prepared: Prepared, number: int) -> dict[str, str]:
@@ -107,19 +123,19 @@ class Deliver:
         delivery = prepared.delivery
         now_s = int(self.clock())
         if delivery.endpoint:
-            webhook_id = f"evt_{delivery.prediction}_{delivery.sequence}"
-            headers = standard_headers(prepared.secrets, webhook_id, now_s, prepared.body)
+            headers = standard_headers(prepared.secrets, delivery.message_id, now_s, prepared.body)
         else:
-            headers = wavespeed_headers(prepared.secrets[0], delivery.prediction, now_s, prepared.body)
+            headers = wavespeed_headers(prepared.secrets[0], delivery.message_id, now_s, prepared.body)
         if delivery.traceparent:
             headers["traceparent"] = delivery.traceparent
         return headers | {"webhook-attempt": str(number)}
 
-    async def _record(self, delivery: Delivery, token: str, number: int, result: AttemptResult) -> None:
+    async def _record(self, delivery: Delivery, token: str, number: int, result: AttemptResult) -> bool:
         """Write the attempt down, and what follows: done, the next one, or the dead-letter list."""
         delay_s = None
-        if result.outcome != "delivered":
-            delay_s = next_attempt_s(number, result.outcome, result.retry_after_s, random(), self.retry_scale)  # noqa: S311
+        if result.outcome != "delivered" and not delivery.is_test:
+            tried = number - delivery.schedule_from
+            delay_s = next_attempt_s(tried, result.outcome, result.retry_after_s, random(), self.retry_scale)  # noqa: S311
         state: DeliveryState = "pending"
         if delay_s is None:
             state = "delivered" if result.outcome == "delivered" else "dead"
@@ -133,18 +149,37 @@ class Deliver:
             "error": result.error,
             "answer": result.answer,
         }
-        ours = await self.deliveries.finish_attempt(delivery.id, token, state, attempt, delay_s or 0.0)
+        sign: Sign = "nothing" if delivery.is_test else sign_of(result.outcome, result.status)
+        finished = await self.deliveries.finish_attempt(
+            delivery, token, state, attempt, delay_s or 0.0, sign, listed=not delivery.is_test
+        )
         self._tell(delivery, number, result, state)
-        if not ours:
+        if finished.breaker:
+            self._tell_breaker(delivery, finished.breaker)
+        if not finished.ours:
             self.metrics.leases_lost.labels("deliver").inc()
         elif state == "pending":
             self.schedule.wake("deliver", delay_s or 0.0)
-        if state == "delivered" and delivery.event != "prediction.processing":  # counts even from a lost lease
+        if state == "delivered" and delivery.event in _ENDS:  # counts even from a lost lease
             self.metrics.notify_lag.observe(max(0.0, now_s - delivery.created_at_ms / 1000))
-        if state == "delivered" or (ours and state == "dead"):
+        if state == "delivered" or (finished.ours and state == "dead"):
             self.metrics.deliveries_ended.labels(state).inc()
+        if delivery.endpoint and not delivery.is_test:
+            await self._judge(delivery, result, finished.failing_s)
+        return finished.more
 
-    async def _give_up(self, delivery: Delivery, token: str, reason: str) -> None:
+    async def _judge(self, delivery: Delivery, result: AttemptResult, failing_s: float) -> None:
+        """Disable an endpoint that wants no more, or that has not taken anything for days."""
+        by: DisabledBy | None = None
+        if result.outcome == "gone":
+            by = "gone"
+        elif result.outcome != "delivered" and failing_s >= DISABLE_AFTER_S * self.retry_scale:
+            by = "failing"
+        if by is not None:
+            with suppress(NotFound, Conflict):  # deleted, or changed all the time: the next failure asks again
+                await self.disable(delivery.tenant, delivery.endpoint, by)
+
+    async def _give_up(self, delivery: Delivery, token: str, reason: str) -> bool:
         """Put a delivery that can never succeed on the dead-letter list."""
         attempt = {
             "number": delivery.attempts,
@@ -152,11 +187,13 @@ class Deliver:
             "outcome": "gone",
             "error": reason,
         }
-        if not await self.deliveries.finish_attempt(delivery.id, token, "dead", attempt):
+        finished = await self.deliveries.finish_attempt(delivery, token, "dead", attempt, listed=not delivery.is_test)
+        if not finished.ours:
             self.metrics.leases_lost.labels("deliver").inc()
-            return
+            return finished.more
         self.metrics.deliveries_ended.labels("dead").inc()
         log.warning("delivery given up", delivery=delivery.id, tenant=delivery.tenant, reason=reason)
+        return finished.more
 
     def _tell(self, delivery: Delivery, number: int, result: AttemptResult, state: DeliveryState) -> None:
         """Count and log one attempt: one line, never the URL, which may carry a token."""
@@ -173,3 +210,8 @@ class Deliver:
             duration_ms=round(result.duration_s * 1000),
             state=state,
         )
+
+    def _tell_breaker(self, delivery: Delivery, move: Literal["opened", "closed"]) -> None:
+        """Count and log what became of a receiver's breaker."""
+        self.metrics.receiver_breakers.labels(move).inc()
+        log.warning("receiver's breaker", lane=delivery.lane, tenant=delivery.tenant, move=move)

@@ -19,6 +19,9 @@ async def sweep(schedule: WorkSchedule, find_stuck: FindStuck, metrics: Metrics)
             metrics.oldest_due_age.labels(due_set).set(owed.oldest_due_age_s)
             if owed.oldest_due_age_s > 0:
                 schedule.wake(due_set, 0.0)
+        pending, broken = await schedule.lanes_owed()
+        metrics.deliveries_pending.set(pending)
+        metrics.receivers_broken.set(broken)
         await find_stuck.mend()
     except StoreUnavailable as away:
         log.warning("sweep put off", reason=str(away))

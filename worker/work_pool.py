@@ -17,7 +17,8 @@ LEASE_AT_ONCE: Final = 128
 log = structlog.get_logger()
 
 Handle = Callable[[str, str], Awaitable[object]]
-"""Works on one item, given its id and lease token; raising leaves the item to fall due again."""
+"""Works on one item, given its id and lease token; raising leaves the item to fall due again. True says that its end
+has made more of the due set workable right now."""
 
 
 class WorkPool:
@@ -63,7 +64,8 @@ class WorkPool:
     async def _work(self, item_id: str, token: str) -> None:
         """Work on one item, every step bounded in time; what fails falls due again when its lease ends."""
         try:
-            await self._handle(item_id, token)
+            if await self._handle(item_id, token) is True:
+                self._more_due = True
         except StoreUnavailable as error:
             self._metrics.work_failed.labels(self._due_set).inc()
             log.warning("work put off", due_set=self._due_set, item=item_id, reason=str(error))

@@ -192,7 +192,7 @@ async def _create_tenant(settings: Settings, receiver_url: str) -> tuple[str, st
         _, key = await resources.administer.create_key(TENANT, "make run")
         for endpoint in await resources.endpoints.list(TENANT):  # an earlier run's, on a Redis that is kept
             if endpoint.url == receiver_url:
-                return key, resources.encryption.decrypt(endpoint.secrets[0])
+                return key, resources.encryption.decrypt(endpoint.secrets[0].encrypted)
         _, secret = await resources.register_endpoint(tenant, receiver_url, [], "the receiver of make run")
     return key, secret
 

@@ -4,6 +4,7 @@
 
     BreakwaterError
     ├── InvalidInput         a field of the request is wrong; names every one of them
+    │   └── CannotFire       a subscription to what can never happen
     ├── CallbackDenied       a callback URL the policy does not allow
     ├── Unauthenticated      no key, or not a valid one
     ├── TenantSuspended      a valid key of a tenant that may not submit now
@@ -49,6 +50,10 @@ class InvalidInput(BreakwaterError):
     def __init__(self, errors: list[FieldError]) -> None:
         self.errors = errors
         super().__init__("; ".join(f"{e.field}: {e.message}" if e.field else e.message for e in errors))
+
+
+class CannotFire(InvalidInput):
+    """A subscription that could never be told of anything; the errors name what it waits for in vain."""
 
 
 class CallbackDenied(BreakwaterError):

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
+from service.domain.endpoints import Endpoint
 from service.domain.predictions import EventType, Prediction, json_bytes, rfc3339
 
 MAX_EVENT_BYTES: Final = 20_000
@@ -50,6 +51,23 @@ def event_body(event: EventType, prediction: Prediction, base_url: str, at_ms: i
     """The body of a Standard Webhooks message: type, timestamp, data; under `MAX_EVENT_BYTES`."""
     data = native_prediction(prediction, base_url)
     return _fitted(data, lambda fitted: {"type": event, "timestamp": rfc3339(at_ms), "data": fitted})
+
+
+def endpoint_test_body(endpoint: Endpoint, at_ms: int) -> bytes:
+    """The body of the message that only tests an endpoint."""
+    data = {"endpoint_id": endpoint.id, "description": endpoint.description}
+    return json_bytes({"type": "endpoint.test", "timestamp": rfc3339(at_ms), "data": data})
+
+
+def endpoint_disabled_body(endpoint: Endpoint, at_ms: int) -> bytes:
+    """The body of the message that tells of an endpoint that gets nothing any more; without its URL, often a secret."""
+    data = {
+        "endpoint_id": endpoint.id,
+        "description": endpoint.description,
+        "disabled_by": endpoint.disabled_by,
+        "disabled_at": rfc3339(endpoint.disabled_at_ms),
+    }
+    return json_bytes({"type": "endpoint.disabled", "timestamp": rfc3339(at_ms), "data": data})
 
 
 def wavespeed_callback_body(prediction: Prediction, base_url: str) -> bytes:

@@ -19,6 +19,7 @@ from service.domain.errors import (
     AlreadyExists,
     BreakwaterError,
     CallbackDenied,
+    CannotFire,
     CapacityReached,
     Conflict,
     FieldError,
@@ -67,6 +68,7 @@ class PayloadTooLarge(BreakwaterError):
 
 _TABLE: Final[tuple[tuple[type[BreakwaterError], int, str, int | None], ...]] = (
     # error, status, code, Retry-After in seconds; the first that fits counts
+    (CannotFire, 422, "cannot_fire", None),
     (InvalidInput, 400, "invalid_input", None),
     (Unauthenticated, 401, "unauthenticated", None),
     (TenantSuspended, 403, "tenant_suspended", None),

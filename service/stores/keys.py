@@ -6,6 +6,9 @@
 | bw:tenant:{t} | hash | one tenant | permanent: one per tenant |
 | bw:tenant:{t}:keys | hash | API key id → SHA-256 of the key | permanent: ≤ 100 per tenant |
 | bw:tenant:{t}:endpoints | hash | endpoint id → its JSON | permanent: ≤ 50 per tenant |
+| bw:tenant:{t}:deliveries | zset | delivery id by the time it was owed, in ms | DELIVERY_MS, renewed by each |
+| bw:tenant:{t}:dead | zset | its dead letters, by time | DELIVERY_MS, renewed by each; ≤ DEAD_LETTERS |
+| bw:tenant:{t}:events | stream | what happened, in order | UNFINISHED_MS, renewed by each; ≤ EVENTS |
 | bw:tenant:{t}:predictions | zset | prediction id by admission time, in ms | retention, renewed on admission |
 | bw:tenant:{t}:slots | zset | predictions that have not ended, by hard deadline | UNFINISHED_MS, renewed on admission |
 | bw:tenant:{t}:rate | string | when the tenant's rate is all free again, in µs | until then |
@@ -23,10 +26,16 @@
 | bw:upstream:{upstream id} | string | the prediction that owns this upstream task | as its prediction |
 | bw:delivery:{id} | hash | one event owed to one address | DELIVERY_MS, renewed at its end |
 | bw:delivery:{id}:attempts | list | the newest attempts, JSON | as its delivery |
-| bw:due:poll, :deliver, :retain | zset | id by due time in ms: what is owed | permanent: one entry per live record |
+| bw:lane:{l} | hash | a receiver's health: breaker, successes, failures | LANE_MS, renewed by each attempt |
+| bw:lane:{l}:due | zset | deliveries that wait, by due time | DELIVERY_MS, renewed by each |
+| bw:lane:{l}:taken | zset | deliveries somebody is busy with, by the end of the lease | DELIVERY_MS, renewed by each |
+| bw:lane:{l}:deliveries | zset | delivery id by the time it was owed | DELIVERY_MS, renewed by each |
+| bw:lane:{l}:dead | zset | its dead letters, by time | DELIVERY_MS, renewed by each; ≤ DEAD_LETTERS |
+| bw:due:poll, :retain | zset | prediction id by due time in ms: what is owed | permanent: one entry per live record |
+| bw:due:deliver | zset | lane by when it is next worth looking at | permanent: one entry per lane in use |
 | bw:upstream-reads | string | when the account's rate of reads is all free again, in µs | until then |
 | bw:upstream-secret | hash | secrets WaveSpeed signs its callbacks with, encrypted: the last two | permanent: one |
-| bw:dead | zset | deliveries given up, by time | permanent: ≤ DEAD_LETTERS |
+| bw:dead | zset | deliveries given up, by time | DELIVERY_MS, renewed by each; ≤ DEAD_LETTERS |
 | bw:canary | string | a known text under the encryption key | permanent: one |
 | arq:queue, arq:cron | zset | arq's queues | permanent: one entry per wake-up |
 
@@ -55,6 +64,12 @@ UNFINISHED_MS: Final = 30 * DAY_MS
 DELIVERY_MS: Final = 14 * DAY_MS
 """Lifetime of a delivery: the whole retry schedule takes under two days, the rest is for looking things up."""
 
+LANE_MS: Final = 30 * DAY_MS
+"""Lifetime of what is known of a receiver's health after the last attempt."""
+
+EVENTS: Final = 100_000
+"""How many events of a tenant are kept in order; the oldest leave first."""
+
 LEDGER_MS: Final = 400 * DAY_MS
 """Lifetime of a month's ledger and usage: this month a year ago can be compared."""
 
@@ -68,7 +83,7 @@ DEAD_LETTERS: Final = 100_000
 """How many given-up deliveries the dead-letter index keeps; the oldest leave first."""
 
 DueSet = Literal["poll", "deliver", "retain"]
-"""The due sets: predictions to look at, deliveries to attempt, ended predictions whose time runs out."""
+"""The due sets: predictions to look at, receivers to deliver to, ended predictions whose time runs out."""
 
 TENANT_PREFIX: Final = "bw:tenant:"
 API_KEY_PREFIX: Final = "bw:key:"
@@ -83,10 +98,11 @@ UPSTREAM_SECRET: Final = "bw:upstream-secret"  # noqa: S105 the name of a key
 QUEUE: Final = "arq:queue"
 CRON_QUEUE: Final = "arq:cron"
 DELIVERY_PREFIX: Final = "bw:delivery:"
+LANE_PREFIX: Final = "bw:lane:"
 PREDICTION_PREFIX: Final = "bw:prediction:"
 
 PERMANENT: Final = re.compile(
-    r"bw:(tenants|tenant:[^:]+(:keys|:endpoints)?|key:[0-9a-f]{64}|due:(poll|deliver|retain)|dead|canary|audit|open|orphaned|upstream-secret)|arq:(queue|cron)"
+    r"bw:(tenants|tenant:[^:]+(:keys|:endpoints)?|key:[0-9a-f]{64}|due:(poll|deliver|retain)|canary|audit|open|orphaned|upstream-secret)|arq:(queue|cron)"
 )
 """The keys that may lack a lifetime; the table says what bounds each."""
 
@@ -104,6 +120,21 @@ def tenant_keys(tenant_id: str) -> str:
 def tenant_endpoints(tenant_id: str) -> str:
     """Hash: endpoint id → its JSON."""
     return f"{TENANT_PREFIX}{tenant_id}:endpoints"
+
+
+def tenant_deliveries(tenant_id: str) -> str:
+    """Sorted set: delivery ids by the time they were owed, in ms."""
+    return f"{TENANT_PREFIX}{tenant_id}:deliveries"
+
+
+def tenant_dead(tenant_id: str) -> str:
+    """Sorted set: the tenant's dead letters by time in ms."""
+    return f"{TENANT_PREFIX}{tenant_id}:dead"
+
+
+def tenant_events(tenant_id: str) -> str:
+    """Stream: what happened, in order."""
+    return f"{TENANT_PREFIX}{tenant_id}:events"
 
 
 def tenant_predictions(tenant_id: str) -> str:
@@ -176,11 +207,31 @@ def delivery_attempts(delivery_id: str) -> str:
     return f"{DELIVERY_PREFIX}{delivery_id}:attempts"
 
 
+def lane(lane_id: str) -> str:
+    """Hash: a receiver's health."""
+    return f"{LANE_PREFIX}{lane_id}"
+
+
+def lane_due(lane_id: str) -> str:
+    """Sorted set: its deliveries that wait, by due time in ms."""
+    return f"{LANE_PREFIX}{lane_id}:due"
+
+
+def lane_taken(lane_id: str) -> str:
+    """Sorted set: its deliveries somebody is busy with, by the end of the lease in ms."""
+    return f"{LANE_PREFIX}{lane_id}:taken"
+
+
+def lane_deliveries(lane_id: str) -> str:
+    """Sorted set: its delivery ids by the time they were owed, in ms."""
+    return f"{LANE_PREFIX}{lane_id}:deliveries"
+
+
+def lane_dead(lane_id: str) -> str:
+    """Sorted set: its dead letters by time in ms."""
+    return f"{LANE_PREFIX}{lane_id}:dead"
+
+
 def due(name: DueSet) -> str:
     """Sorted set: what is owed, by due time in ms."""
     return f"bw:due:{name}"
-
-
-def record(name: DueSet, item_id: str) -> str:
-    """Hash: the record behind an item of a due set."""
-    return delivery(item_id) if name == "deliver" else prediction(item_id)

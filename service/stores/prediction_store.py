@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from pydantic_core import from_json
 
 from service.domain.errors import NotFound
+from service.domain.lanes import callback_lane
 from service.domain.predictions import Change, Prediction, State, json_bytes
 from service.stores import keys
 from service.stores.answers import pairs
@@ -152,6 +153,8 @@ class PredictionStore:
             keys.prediction_deliveries(after.id),
             keys.ORPHANED,
             keys.unconfirmed(after.model, after.input_sha256),
+            keys.tenant_deliveries(after.tenant),
+            keys.tenant_events(after.tenant),
         ]
         verdict, *told = await self._scripts.run(
             "transition",
@@ -177,6 +180,9 @@ class PredictionStore:
                 _membership(before, change),
                 keys.UNCONFIRMED_MS,
                 keys.ORPHANS if after.closed == "orphaned" else "",
+                keys.LANE_PREFIX,
+                callback_lane(after.tenant, after.callback_url) if callback_body else "",
+                keys.EVENTS,
                 *changed,
             ],
         )
@@ -232,14 +238,16 @@ class PredictionStore:
             keys.prediction_deliveries(prediction.id),
             keys.tenant_predictions(prediction.tenant),
             keys.due("retain"),
-            keys.due("deliver"),
             keys.DEAD,
             keys.ORPHANED,
+            keys.tenant_deliveries(prediction.tenant),
+            keys.tenant_dead(prediction.tenant),
+            keys.due("deliver"),
         ]
         purged = await self._scripts.run(
             "purge",
             keys=[*script_keys, keys.upstream_task(prediction.upstream_id)] if prediction.upstream_id else script_keys,
-            args=[prediction.id, token, keys.DELIVERY_PREFIX],
+            args=[prediction.id, token, keys.DELIVERY_PREFIX, keys.LANE_PREFIX],
         )
         return bool(purged)
 

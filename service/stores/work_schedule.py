@@ -1,6 +1,7 @@
 """WHERE A POLL OR DELIVERY IS SCHEDULED: due sets remember what is owed, arq only wakes the workers.
 
-A due set is a sorted set of ids by due time. A wake-up is one arq job for one 250 ms slot of one due set, however many
+A due set is a sorted set of ids by due time: of predictions, or of lanes, each of which holds the deliveries of one
+receiver. A wake-up is one arq job for one 250 ms slot of one due set, however many
 items fall due in it; its id is `wake:{set}:{slot}`, so the same slot is enqueued once. The slot is always in the
 future, because arq refuses an id while its job runs. Losing every arq key only delays work until the next sweep.
 """
@@ -10,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, Literal
 
 import structlog
 from arq.connections import ArqRedis
@@ -30,6 +31,7 @@ SLOT_MS: Final = 250
 WAKE: Final = "wake"
 """Name of the only job; its argument is the due set."""
 
+_LANES_COUNTED: Final = 10_000
 _REMEMBERED_SLOTS: Final = 4_096
 _MAX_ENQUEUING: Final = 256
 _EXPIRES_EXTRA_S: Final = 300
@@ -55,6 +57,13 @@ class Owed:
     oldest_due_age_s: float
 
 
+def _leased(token: bytes, next_due_ms: bytes, ids: list[Any]) -> Leased:
+    """What a script leased."""
+    return Leased(
+        token.decode(), tuple(item.decode() for item in ids), int(next_due_ms) / 1000 if next_due_ms else None
+    )
+
+
 def slot_after(due_ms: float, now_ms: float) -> int:
     """The first slot that begins strictly after both the due time and now."""
     return int(max(due_ms, now_ms)) // SLOT_MS + 1
@@ -64,6 +73,7 @@ class WorkSchedule:
     """Due sets and wake-ups. `clock` gives unix seconds.
 
     `reads_per_s` bounds, over all processes, how many looks at the upstream are leased a second; None does not.
+    `places` is how many deliveries of one lane may be leased at a time.
     """
 
     def __init__(
@@ -75,6 +85,7 @@ class WorkSchedule:
         clock: Callable[[], float],
         now_ms: Callable[[], int] | None = None,
         reads_per_s: int | None = None,
+        places: int = 8,
     ) -> None:
         self._commands = commands
         self._scripts = scripts
@@ -83,11 +94,14 @@ class WorkSchedule:
         self._clock = clock
         self._now_ms = now_ms
         self.reads_per_s = reads_per_s
+        self._places = places
         self._enqueued: OrderedDict[str, None] = OrderedDict()
         self._enqueuing: set[asyncio.Task[None]] = set()
 
     async def lease(self, due_set: DueSet, limit: int, lease_s: float) -> Leased:
         """Lease up to `limit` due items for `lease_s`; they fall due again by themselves if nobody completes them."""
+        if due_set == "deliver":
+            return await self._lease_deliveries(limit, lease_s)
         rate = self.reads_per_s if due_set == "poll" else None
         token, next_due_ms, *ids = await self._scripts.run(
             "lease_due",
@@ -99,22 +113,40 @@ class WorkSchedule:
                 *((1_000_000 // rate, max(1, rate * SLOT_MS // 1000)) if rate else ()),
             ],
         )
-        return Leased(
-            token.decode(),
-            tuple(item.decode() for item in ids),
-            int(next_due_ms) / 1000 if next_due_ms else None,
+        return _leased(token, next_due_ms, ids)
+
+    async def _lease_deliveries(self, limit: int, lease_s: float) -> Leased:
+        """Lease deliveries from the lanes that have any."""
+        token, next_due_ms, *ids = await self._scripts.run(
+            "lease_deliveries",
+            keys=[keys.due("deliver")],
+            args=[
+                limit,
+                int(lease_s * 1000),
+                "" if self._now_ms is None else self._now_ms(),
+                self._places,
+                keys.LANE_PREFIX,
+                keys.DELIVERY_PREFIX,
+                keys.DELIVERY_MS,
+            ],
         )
+        return _leased(token, next_due_ms, ids)
 
     async def put_back(
-        self, due_set: DueSet, item_id: str, token: str, delay_s: float | None, noted: Mapping[str, int] | None = None
+        self,
+        due_set: Literal["poll", "retain"],
+        item_id: str,
+        token: str,
+        delay_s: float | None,
+        noted: Mapping[str, int] | None = None,
     ) -> bool:
-        """Have a leased item fall due again after `delay_s`, or never when None; `noted` is set in its record.
+        """Have a leased prediction fall due again after `delay_s`, or never when None; `noted` is set in its record.
 
         False when the lease was lost: then somebody else looks after the item.
         """
         kept = await self._scripts.run(
             "put_back",
-            keys=[keys.due(due_set), keys.record(due_set, item_id)],
+            keys=[keys.due(due_set), keys.prediction(item_id)],
             args=[
                 item_id,
                 token,
@@ -129,19 +161,26 @@ class WorkSchedule:
             self.wake(due_set, delay_s)
         return bool(kept)
 
-    async def ensure(self, due_set: DueSet, item_id: str) -> bool:
+    async def ensure(self, due_set: Literal["poll", "retain"], item_id: str) -> bool:
         """Have an item fall due now if the due set does not hold it at all; whether it was missing."""
         score = int(self._clock() * 1000)
         return bool(await self._commands("ZADD", keys.due(due_set), "NX", score, item_id))
 
     async def owed(self, due_set: DueSet) -> Owed:
-        """Count a due set and the age of its oldest due item."""
+        """Count a due set and the age of its oldest due item; of deliveries, of the lane that waits longest."""
         items, oldest = await asyncio.gather(
             self._commands("ZCARD", keys.due(due_set)),
             self._commands("ZRANGE", keys.due(due_set), 0, 0, "WITHSCORES"),
         )
         age_s = self._clock() - float(oldest[1]) / 1000 if oldest else 0.0
         return Owed(items, max(0.0, age_s))
+
+    async def lanes_owed(self) -> tuple[int, int]:
+        """How many deliveries are pending, and how many receivers' breakers are open."""
+        pending, broken = await self._scripts.run(
+            "lanes_owed", keys=[keys.due("deliver")], args=[keys.LANE_PREFIX, _LANES_COUNTED]
+        )
+        return int(pending), int(broken)
 
     def wake(self, due_set: DueSet, delay_s: float) -> None:
         """Have a worker look at `due_set` when `delay_s` has passed.

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from uuid_utils import uuid7
 
 from service.domain.callback_address import CallbackPolicy
-from service.domain.endpoints import MAX_DESCRIPTION, Endpoint, check_events
-from service.domain.errors import FieldError, InvalidInput
+from service.domain.endpoints import Endpoint, Secret, check_description, check_events
 from service.domain.tenants import Tenant
 from service.domain.webhook_signature import new_secret
 from service.stores.encryption import Encryption
@@ -16,32 +15,31 @@ from service.stores.endpoint_store import EndpointStore
 
 @dataclass(frozen=True, slots=True)
 class RegisterEndpoint:
-    """The use case, for HTTP and the command line alike."""
+    """The use case, for HTTP and the command line alike. `never` are the event types that cannot happen here."""
 
     endpoints: EndpointStore
     encryption: Encryption
     callbacks: CallbackPolicy
     clock: Callable[[], float]
+    never: frozenset[str] = frozenset()
 
     async def __call__(
         self, tenant: Tenant, url: str, events: list[str], description: str = ""
     ) -> tuple[Endpoint, str]:
         """Return the endpoint and its secret, which is not to be had again.
 
-        Raises `CallbackDenied`, `InvalidInput`, `TooMany`, `NotFound` (tenant) or `StoreUnavailable`.
+        Raises `CallbackDenied`, `CannotFire`, `InvalidInput`, `TooMany`, `NotFound` (tenant) or `StoreUnavailable`.
         """
         self.callbacks.replaced_by(tenant.callback_allow).check_url(url)
-        if len(description) > MAX_DESCRIPTION:
-            raise InvalidInput([FieldError("description", f"must be at most {MAX_DESCRIPTION} characters")])
         secret = new_secret()
         endpoint = Endpoint(
             id=f"ep_{uuid7().hex}",
             tenant=tenant.id,
             url=url,
-            events=check_events(events),
-            description=description,
+            events=check_events(events, self.never),
+            description=check_description(description),
             created_at_ms=int(self.clock() * 1000),
-            secrets=(self.encryption.encrypt(secret).decode(),),
+            secrets=(Secret(self.encryption.encrypt(secret).decode()),),
         )
         await self.endpoints.add(endpoint)
         return endpoint, secret

@@ -21,6 +21,7 @@ PATH: Final = (
     "service.http.wavespeed.submit",
     "service.usecases.authenticate",
     "service.usecases.cancel",
+    "service.usecases.change_endpoint",
     "service.usecases.find_task",
     "service.usecases.look",
     "service.usecases.receive_callback",

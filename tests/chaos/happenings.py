@@ -15,6 +15,7 @@ from service.domain.predictions import Prediction, State, confirmed
 from service.resources import Resources
 from service.stores.quota_ledger import Admission
 from service.upstream.payloads import CalledBack, callback_task
+from tests.owed import owed_deliveries
 from tests.waiting import wait_until
 from worker.app import Pools
 
@@ -162,9 +163,9 @@ async def _cancel_then_breaker(resources: Resources, pools: Pools, prediction_id
 
 async def _until_owed(resources: Resources, pools: Pools) -> list[str]:
     """Work until the prediction has ended, and do not deliver; the deliveries."""
-    while not (found := await resources.commands("ZRANGE", "bw:due:deliver", 0, -1)):
+    while not (found := await owed_deliveries(resources.commands)):
         await pools["poll"].fill()
-    return [raw.decode() for raw in found]
+    return found
 
 
 async def _endpoint_deleted(resources: Resources, pools: Pools, _prediction_id: str) -> None:
@@ -181,12 +182,8 @@ async def _attempts_used_up(resources: Resources, pools: Pools, _prediction_id: 
 
 async def _delivery_gone(resources: Resources, pools: Pools, _prediction_id: str) -> None:
     """Something is due of which there is no record."""
-    await resources.commands(
-        "ZADD",
-        "bw:due:deliver",
-        1,
-        "gone-1-x",
-    )
+    await resources.commands("ZADD", "bw:lane:ep_x:due", 1, "gone-1-x")
+    await resources.commands("ZADD", "bw:due:deliver", 1, "ep_x")
     await resources.commands("ZADD", "bw:due:poll", 1, "0" * 32)
 
 

@@ -51,6 +51,7 @@ class Scenario:
     then: str = ""
     again: str = ""
     refuse_callbacks: int = 0
+    refuse_with: int = 500
     faults: tuple[dict[str, Any], ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     answer_within_s: float = 5.5
@@ -74,6 +75,7 @@ SCENARIOS: Final = (
     Scenario("looks fail", "[sim:poll=500x2][sim:poll=cut] a wave"),
     Scenario("fails", "[sim:fail] a wave", frozenset({State.FAILED})),
     Scenario("receiver fails", refuse_callbacks=3),
+    Scenario("its receivers want no more", refuse_callbacks=99, refuse_with=410, told=False),
     Scenario("asked twice", then="again"),
     Scenario("canceled", then="cancel", ends=_CANCELED),
     Scenario("canceled, then looks fail", "[sim:poll=500x2] a wave", then="cancel", ends=_CANCELED),
@@ -122,6 +124,14 @@ OFF_THE_WAY: Final = {
     "service.http.bodies:read_model": "the native face",
     "service.stores.commands:Commands.aclose": "shutting down",
     "service.stores.commands:Commands._send#5": "a primary that became a replica: the failover test",
+    "service.stores.delivery_log:DeliveryLog.attempts": "reading deliveries",
+    "service.stores.delivery_log:DeliveryLog.next_attempt_at_ms": "reading deliveries",
+    "service.stores.delivery_log:DeliveryLog.page": "reading deliveries",
+    "service.stores.delivery_log:DeliveryLog.of_prediction": "reading deliveries",
+    "service.stores.delivery_log:DeliveryLog.owe": "testing an endpoint",
+    "service.stores.delivery_log:DeliveryLog.resend": "sending again by hand",
+    "service.stores.delivery_log:DeliveryLog.dead_since": "sending again by hand",
+    "service.stores.delivery_log:DeliveryLog.hold": "a secret that does not decrypt: its delivery is held for ever",
     "service.stores.prediction_store:PredictionStore.read_answer": "reading a result",
     "service.stores.prediction_store:PredictionStore.stuck": "the operators' list",
     "service.stores.prediction_store:PredictionStore.count_stuck": "a metric",
@@ -133,10 +143,14 @@ OFF_THE_WAY: Final = {
     "service.stores.work_schedule:WorkSchedule.ensure": "the sweep",
     "service.stores.work_schedule:WorkSchedule.owed": "a metric",
     "service.stores.work_schedule:WorkSchedule.aclose": "shutting down",
+    "service.stores.work_schedule:WorkSchedule.lanes_owed": "a metric",
     "service.upstream.client:WaveSpeed.webhook_secret": "verifying a callback",
     "service.upstream.client:connect_upstream": "shutting down",
+    "service.usecases.change_endpoint:ChangeEndpoint.update": "a team's own change",
+    "service.usecases.change_endpoint:ChangeEndpoint.rotate_secret": "a team's own change",
+    "service.usecases.change_endpoint:ChangeEndpoint.delete": "a team's own change",
     "service.usecases.submit:Submit.drain": "shutting down",
-    "worker.deliver_due:Deliver.__call__#4": "a secret that does not decrypt: its delivery is held for ever",
+    "worker.deliver_due:Deliver.__call__#3": "a secret that does not decrypt: its delivery is held for ever",
     "worker.webhook_sender:WebhookSender.__aexit__": "shutting down",
     "worker.webhook_sender:WebhookSender._pool": "making room among many policies",
     "worker.webhook_sender:_CheckedResolver.close": "shutting down",
@@ -154,14 +168,14 @@ class Lane:
         self.simulator = simulator
         self.receiver = receiver
         self._zygote = zygote
-        self._refusing = 0
+        self._refusing, self._refuse_with = 0, 500
         receiver.answer = self._answer
         self.settings: dict[str, Any] = {}
         self.clock_start: list[float] = []
 
     def _answer(self, _: Callback) -> int:
         self._refusing -= 1
-        return 500 if self._refusing >= 0 else 204
+        return self._refuse_with if self._refusing >= 0 else 204
 
     def _url(self, path: str) -> str:
         """An address of the receiver, by name: so that it is looked up."""
@@ -175,7 +189,7 @@ class Lane:
         self.receiver.received.clear()
         for fault in scenario.faults:
             await asyncio.to_thread(self.simulator.control, "POST", "faults", **fault)
-        self._refusing = scenario.refuse_callbacks
+        self._refusing, self._refuse_with = scenario.refuse_callbacks, scenario.refuse_with
         tenant = await self.resources.administer.create_tenant("acme")
         await self.resources.register_endpoint(tenant, self._url("endpoint"), [])
         return (await self.resources.administer.create_key("acme", "test"))[1]

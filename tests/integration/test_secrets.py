@@ -37,6 +37,8 @@ async def dump(redis: Redis) -> bytes:
                 value = await redis.smembers(key)  # type: ignore[misc] # sync or async
             case b"zset":
                 value = await redis.zrange(key, 0, -1, withscores=True)
+            case b"stream":
+                value = [part for _, fields in await redis.xrange(key) for pair in fields.items() for part in pair]
             case _:
                 raise AssertionError(f"{key!r} is a {kind!r}")
         parts = [part for pair in value.items() for part in pair] if isinstance(value, dict) else value

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from service.domain.endpoints import Endpoint, check_events
+from service.domain.endpoints import Endpoint, Secret, check_events
 from service.domain.errors import InvalidInput
 from service.domain.predictions import EVENT_OF, EventType
 
@@ -45,5 +45,5 @@ def test_an_overlong_type_is_not_repeated_in_full() -> None:
 
 def test_a_new_endpoint_is_enabled() -> None:
     """An endpoint gets events from the moment it exists."""
-    endpoint = Endpoint("ep_1", "acme", "https://hooks.acme.test/", (), "", 1_700_000_000_000, ("encrypted",))
+    endpoint = Endpoint("ep_1", "acme", "https://hooks.acme.test/", (), "", 1_700_000_000_000, (Secret("encrypted"),))
     assert endpoint.state == "enabled"

@@ -3,7 +3,8 @@
 -- KEYS[6] the tenant's slots, KEYS[7] the ledger and KEYS[8] the usage of the month of admission
 -- KEYS[9] open predictions, KEYS[10] due:retain, KEYS[11] its deliveries, KEYS[12] the orphaned
 -- KEYS[13] the unconfirmed of its model and inputs
--- KEYS[14] the upstream task index, of the task it has or had: claimed, released, or kept as long as the record
+-- KEYS[14] the tenant's deliveries, KEYS[15] the tenant's events
+-- KEYS[16] the upstream task index, of the task it has or had: claimed, released, or kept as long as the record
 -- ARGV[1] prediction id
 -- ARGV[2] the revision the change was computed from
 -- ARGV[3] ms until the next look, or "" when there is nothing more to look at
@@ -23,37 +24,26 @@
 -- ARGV[17] ms until it counts as stuck, or "" when nothing is to be found out upstream any more
 -- ARGV[18] among the unconfirmed: "join" (then KEYS[13] lives ARGV[19] ms), "leave" or ""
 -- ARGV[20] most entries of the orphaned if it is one from now on, else ""
--- ARGV[21...] the record's changed fields: field, value, ...
+-- ARGV[21] prefix of lanes, ARGV[22] the callback's lane, ARGV[23] most events the tenant's log keeps
+-- ARGV[24...] the record's changed fields: field, value, ...
 -- Returns {"moved", deliveries made}, or {"stale"} (another writer was first), {"gone"}, {"claimed", owner} (the
 -- upstream task belongs to another prediction); these three write nothing.
 local revision = redis.call('HGET', KEYS[1], 'rev')
 if not revision then return {'gone'} end
 if revision ~= ARGV[2] then return {'stale'} end
 if ARGV[5] == 'claim' then
-  local owner = redis.call('GET', KEYS[14])
+  local owner = redis.call('GET', KEYS[16])
   if owner and owner ~= ARGV[1] then return {'claimed', owner} end
 end
 local now = now_ms(ARGV[13])
--- An endpoint with no list of types gets every event; a disabled one gets none.
-local receivers = {}
-if ARGV[6] ~= '' then
-  local endpoints = redis.call('HGETALL', KEYS[4])
-  for i = 2, #endpoints, 2 do
-    local endpoint = cjson.decode(endpoints[i])
-    local wanted = #endpoint.events == 0
-    for _, type in ipairs(endpoint.events) do
-      wanted = wanted or type == ARGV[6]
-    end
-    if wanted and endpoint.state == 'enabled' then receivers[#receivers + 1] = endpoint.id end
-  end
-end
+local receivers = ARGV[6] ~= '' and receivers_of(KEYS[4], ARGV[6]) or {}
 -- Nothing was written up to here; from here on nothing can fail.
-redis.call('HSET', KEYS[1], unpack(ARGV, 21))
+redis.call('HSET', KEYS[1], unpack(ARGV, 24))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 if ARGV[5] == 'claim' then
-  redis.call('SET', KEYS[14], ARGV[1], 'PX', ARGV[4])
-elseif KEYS[14] and redis.call('GET', KEYS[14]) == ARGV[1] then
-  redis.call('PEXPIRE', KEYS[14], ARGV[5] == 'release' and 0 or ARGV[4])
+  redis.call('SET', KEYS[16], ARGV[1], 'PX', ARGV[4])
+elseif KEYS[16] and redis.call('GET', KEYS[16]) == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[16], ARGV[5] == 'release' and 0 or ARGV[4])
 end
 if ARGV[3] == '' then
   redis.call('ZREM', KEYS[3], ARGV[1])
@@ -90,20 +80,21 @@ if ARGV[6] == '' then return {'moved', 0} end
 redis.call('HSET', KEYS[2], ARGV[7], ARGV[8])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 local owner = redis.call('HMGET', KEYS[1], 'tenant', 'traceparent')
-local function owe(suffix, ...)
+log_event(KEYS[15], ARGV[23], ARGV[4], 'type', ARGV[6], 'prediction', ARGV[1], 'sequence', ARGV[7])
+local where = {due_lanes = KEYS[5], lanes = ARGV[21], deliveries = ARGV[11], list = KEYS[14], lifetime = ARGV[12], now = now}
+local function owe_event(suffix, lane, ...)
   local id = ARGV[1] .. '-' .. ARGV[7] .. '-' .. suffix
-  local key = ARGV[11] .. id
-  redis.call('HSET', key, 'tenant', owner[1], 'traceparent', owner[2] or '', 'prediction', ARGV[1], 'sequence', ARGV[7], 'event', ARGV[6],
-    'state', 'pending', 'attempts', 0, 'created_at_ms', now, ...)
-  redis.call('PEXPIRE', key, ARGV[12])
-  redis.call('ZADD', KEYS[5], now, id)
+  owe(where, id, lane, 'tenant', owner[1], 'traceparent', owner[2] or '', 'prediction', ARGV[1], 'sequence', ARGV[7],
+    'event', ARGV[6], ...)
   redis.call('SADD', KEYS[11], id)
   redis.call('PEXPIRE', KEYS[11], ARGV[4])
 end
-for _, endpoint in ipairs(receivers) do owe(endpoint, 'endpoint', endpoint) end
+for _, endpoint in ipairs(receivers) do
+  owe_event(endpoint, endpoint, 'endpoint', endpoint, 'message_id', 'evt_' .. ARGV[1] .. '_' .. ARGV[7])
+end
 local made = #receivers
 if ARGV[9] ~= '' then
-  owe('callback', 'url', ARGV[9], 'body', ARGV[10])
+  owe_event('callback', ARGV[22], 'url', ARGV[9], 'body', ARGV[10], 'message_id', ARGV[1])
   made = made + 1
 end
 return {'moved', made}

@@ -18,6 +18,7 @@ from service.stores.keys import DueSet
 from service.upstream.client import SUBMIT_OVER_S
 from tests.integration.http.gateway import Gateway, settings
 from tests.integration.simulator.running import Clock, Running
+from tests.owed import owed_deliveries
 from tests.waiting import wait_until
 
 SIGNING_KEY: Final = "signs-our-ids-in-urls"
@@ -92,8 +93,8 @@ class Life:
 
     async def owed(self) -> set[str]:
         """Events owed to addresses, by type."""
-        found = await self.resources.commands("ZRANGE", "bw:due:deliver", 0, -1)
-        deliveries = [await self.resources.deliveries.load(raw.decode()) for raw in found]
+        owed = await owed_deliveries(self.resources.commands)
+        deliveries = [await self.resources.deliveries.load(one) for one in owed]
         return {delivery.event for delivery in deliveries if delivery is not None}
 
     async def register(self) -> None:

@@ -5,6 +5,7 @@ from redis.asyncio import Redis
 
 from service.domain.predictions import State
 from tests.integration.life.life import PRICE_MICROS, Life
+from tests.owed import owed_deliveries
 
 DAY_S = 86_400.0
 
@@ -33,12 +34,12 @@ async def test_a_request_s_own_callback_hears_of_it_once(life: Life) -> None:
         "/api/v3/openai/sora-2?webhook=http://127.0.0.1:9/hook", json={"prompt": "a wave"}
     )
     await life.cancel(answer.json()["data"]["id"])
-    (first,) = await life.resources.commands("ZRANGE", "bw:due:deliver", 0, -1)
-    delivery = await life.resources.deliveries.load(first.decode())
+    (first,) = await owed_deliveries(life.resources.commands)
+    delivery = await life.resources.deliveries.load(first)
     assert delivery is not None
     assert b'"status":"failed"' in delivery.body
     await life.pass_time(600)
-    assert await life.resources.commands("ZCARD", "bw:due:deliver") == 1
+    assert len(await owed_deliveries(life.resources.commands)) == 1
 
 
 async def test_canceling_twice_is_the_same_as_once(life: Life) -> None:

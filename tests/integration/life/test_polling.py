@@ -123,13 +123,14 @@ class TestRate:
         assert all(count <= quarter + 1 for quarter, count in enumerate(asked, start=1))
         assert asked[-1] >= 79
 
-    async def test_deliveries_are_not_held_up_by_it(self, life: Life) -> None:
+    async def test_deliveries_are_not_held_up_by_it(self, redis_url: str, simulator: Running) -> None:
         """Only looks at the upstream are metered."""
-        await life.register()
-        for number in range(20):
-            await life.cancel(await life.submit(f"{STUCK} {number}"))
-        leased = await life.resources.schedule.lease("deliver", 100, 20.0)
-        assert len(leased.ids) == 20
+        async with open_life(redis_url, simulator, upstream_reads_per_s=1, endpoint_concurrency=20) as life:
+            await life.register()
+            for number in range(20):
+                await life.cancel(await life.submit(f"{STUCK} {number}"))
+            leased = await life.resources.schedule.lease("deliver", 100, 20.0)
+            assert len(leased.ids) == 20
 
 
 async def test_a_crashed_worker_s_looks_are_taken_over_within_thirty_seconds(life: Life) -> None:

@@ -12,6 +12,7 @@ from service.upstream.payloads import callback_task
 from tests.integration.life.life import PRICE_MICROS, Life, open_life, with_callbacks
 from tests.integration.life.test_upstream_callbacks import body
 from tests.integration.simulator.running import Running
+from tests.owed import owed_deliveries
 
 
 @pytest.fixture
@@ -50,8 +51,8 @@ async def test_whoever_is_first_there_is_one_end(life: Life, redis_url: str, sim
     assert (prediction.sequence, prediction.money) == (1, "settled")
     ledger = await life.ledger()
     assert (ledger.held, ledger.settled, ledger.ever_held) == (0, PRICE_MICROS, PRICE_MICROS)
-    owed = await life.resources.commands("ZRANGE", "bw:due:deliver", 0, -1)
-    receivers = Counter(raw.decode().rpartition("-")[2][:3] for raw in owed)
+    owed = await owed_deliveries(life.resources.commands)
+    receivers = Counter(one.rpartition("-")[2][:3] for one in owed)
     assert receivers == {"cal": 1, "ep_": 1}
     assert await life.resources.reconcile() == 0
     (usage,) = await life.resources.ledger.usage("acme", ledger.month)

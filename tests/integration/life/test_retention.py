@@ -69,7 +69,7 @@ async def test_one_without_outputs_has_nothing_to_announce(life: Life) -> None:
 
 @pytest.mark.parametrize("prompt", ["a wave", "[sim:fail] a wave"])
 async def test_after_a_week_everything_goes_together(life: Life, redis: Redis, prompt: str) -> None:
-    """Record, events, deliveries, attempts, upstream claim, list entry: all at once, and the books stay."""
+    """Record, events, deliveries, attempts, upstream claim, list entry: all at once. Books and the log's names stay."""
     await life.register()
     empty = {key async for key in redis.scan_iter("bw:*")}
     prediction_id = await completed(life, prompt)
@@ -83,7 +83,8 @@ async def test_after_a_week_everything_goes_together(life: Life, redis: Redis, p
     assert (await life.gateway.client.get(f"/api/v3/predictions/{prediction_id}/result")).status_code == 404
     left = {key.decode() async for key in redis.scan_iter("bw:*") if key not in empty}
     month = ledger.month
-    assert left == {f"bw:tenant:acme:ledger:{month}", f"bw:tenant:acme:usage:{month}"}
+    assert left == {f"bw:tenant:acme:{kept}" for kept in (f"ledger:{month}", f"usage:{month}", "events")}
+    assert (await life.resources.events.page("acme", "", 10, frozenset())).events == []
     assert await life.resources.ledger.ledger("acme", month) == ledger
     assert ledger.settled + ledger.released == PRICE_MICROS
 

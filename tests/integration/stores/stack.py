@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from service.domain.endpoints import Endpoint
+from service.domain.endpoints import Endpoint, Secret
 from service.domain.limits import Limits
 from service.domain.predictions import (
     Change,
@@ -98,7 +98,7 @@ class Stack:
             "url": f"http://127.0.0.1:9/{endpoint_id}",
             "description": "",
             "created_at_ms": START_MS,
-            "secrets": (self.encryption.encrypt(new_secret()).decode(),),
+            "secrets": (Secret(self.encryption.encrypt(new_secret()).decode()),),
         }
         endpoint = Endpoint(id=endpoint_id, events=events, **defaults | fields)
         await self.endpoints.add(endpoint)
@@ -134,12 +134,8 @@ class Stack:
         """Bring a prediction of `acme` to its end; the id of the one delivery that follows."""
         before = await self.confirm(await self.admit(prediction_id, callback_url=callback_url))
         await self.complete(before, b'{"id":"cb"}' if callback_url else b"")
-        (delivery_id,) = [
-            raw.decode()
-            for raw in await self.redis.zrange("bw:due:deliver", 0, -1)
-            if raw.startswith(prediction_id.encode())
-        ]
-        return str(delivery_id)
+        (delivery_id,) = [one for one in await self.due("deliver") if one.startswith(prediction_id)]
+        return delivery_id
 
     async def lease_one(self, delivery_id: str, lease_s: float = 25.0) -> str:
         """Lease that delivery, which must be all that is due; the token."""
@@ -148,9 +144,12 @@ class Stack:
         return leased.token
 
     async def due(self, due_set: str) -> dict[str, int]:
-        """What a due set holds: id → due time in ms."""
-        stored = await self.redis.zrange(f"bw:due:{due_set}", 0, -1, withscores=True)
-        return {raw.decode(): int(score) for raw, score in stored}
+        """What a due set holds: id → due time in ms, or the end of its lease; of deliveries, in whatever lane."""
+        sets = [f"bw:due:{due_set}"]
+        if due_set == "deliver":
+            sets = [raw.decode() for kind in ("due", "taken") for raw in await self.redis.keys(f"bw:lane:*:{kind}")]
+        stored = [await self.redis.zrange(one, 0, -1, withscores=True) for one in sets]
+        return {raw.decode(): int(score) for entries in stored for raw, score in entries}
 
     async def dump(self) -> dict[bytes, Any]:
         """Everything Redis holds: key → its value, in an order of ours and not of the server's."""
@@ -160,6 +159,7 @@ class Stack:
             b"string": self.redis.get,
             b"zset": lambda key: self.redis.zrange(key, 0, -1, withscores=True),
             b"list": lambda key: self.redis.lrange(key, 0, -1),
+            b"stream": self.redis.xrange,
         }
         return {key: await reads[await self.redis.type(key)](key) for key in sorted(await self.redis.keys())}
 
@@ -233,7 +233,7 @@ async def open_stack(redis_url: str, *encryption_keys: str, clock: Clock | None 
             ledger=QuotaLedger(commands, scripts, clock.ms),
             tenants=TenantStore(commands, scripts, encryption),
             keys=ApiKeyStore(commands, scripts, clock.ms),
-            endpoints=EndpointStore(commands, scripts),
+            endpoints=EndpointStore(commands, scripts, clock.ms),
             deliveries=DeliveryLog(commands, scripts, clock.ms),
         )
     finally:

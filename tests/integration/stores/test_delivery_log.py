@@ -1,8 +1,11 @@
 """Deliveries: attempts counted before they are made, their ends recorded once, whoever came late."""
 
+from typing import Any
+
 import pytest
 from pydantic_core import from_json
 
+from service.stores.delivery_log import Delivery, DeliveryState
 from tests.integration.stores.stack import START_MS, Stack
 
 DELIVERY = "bw:delivery:p1-1-callback"
@@ -14,6 +17,20 @@ async def owed(acme: Stack) -> Stack:
     """The stores with one delivery owed, `p1-1-callback`."""
     assert await acme.owe_delivery(callback_url="http://127.0.0.1:9/hook") == "p1-1-callback"
     return acme
+
+
+async def delivery(stack: Stack) -> Delivery:
+    """The delivery as it stands."""
+    found = await stack.deliveries.load("p1-1-callback")
+    assert found is not None
+    return found
+
+
+async def finish(
+    stack: Stack, token: str, state: DeliveryState, attempt: dict[str, Any], next_attempt_s: float = 0.0
+) -> bool:
+    """Finish an attempt; whether the lease was still ours."""
+    return (await stack.deliveries.finish_attempt(await delivery(stack), token, state, attempt, next_attempt_s)).ours
 
 
 async def state_of(stack: Stack) -> tuple[str, int]:
@@ -66,7 +83,7 @@ async def test_a_success_ends_the_delivery(owed: Stack) -> None:
     """Delivered: nothing more is due, the attempt is kept, and nothing is dead."""
     token = await owed.lease_one("p1-1-callback")
     number = await owed.deliveries.start_attempt("p1-1-callback", token)
-    assert await owed.deliveries.finish_attempt("p1-1-callback", token, "delivered", {"number": number, "status": 204})
+    assert await finish(owed, token, "delivered", {"number": number, "status": 204})
     assert await state_of(owed) == ("delivered", 1)
     assert await owed.due("deliver") == {}
     assert await attempts_of(owed) == [1]
@@ -81,7 +98,7 @@ async def test_a_failure_comes_back_after_its_delay(owed: Stack) -> None:
     token = await owed.lease_one("p1-1-callback")
     number = await owed.deliveries.start_attempt("p1-1-callback", token)
     owed.clock.advance(4)
-    assert await owed.deliveries.finish_attempt("p1-1-callback", token, "pending", {"number": number}, 5.5)
+    assert await finish(owed, token, "pending", {"number": number}, 5.5)
     assert await state_of(owed) == ("pending", 1)
     assert await owed.due("deliver") == {"p1-1-callback": START_MS + 4_000 + 5_500}
     assert await owed.deliveries.start_attempt("p1-1-callback", token) == 0, "the lease is used up"
@@ -91,7 +108,7 @@ async def test_the_last_failure_goes_on_the_dead_letter_list(owed: Stack) -> Non
     """Dead: nothing more is due, and the dead-letter list holds it by the time it was given up."""
     token = await owed.lease_one("p1-1-callback")
     number = await owed.deliveries.start_attempt("p1-1-callback", token)
-    assert await owed.deliveries.finish_attempt("p1-1-callback", token, "dead", {"number": number})
+    assert await finish(owed, token, "dead", {"number": number})
     assert await state_of(owed) == ("dead", 1)
     assert await owed.due("deliver") == {}
     assert await owed.redis.zrange("bw:dead", 0, -1, withscores=True) == [(b"p1-1-callback", START_MS)]
@@ -100,9 +117,9 @@ async def test_the_last_failure_goes_on_the_dead_letter_list(owed: Stack) -> Non
 async def test_the_dead_letter_list_is_bounded(owed: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """The list keeps the newest of what was given up; the oldest leave it."""
     monkeypatch.setattr("service.stores.keys.DEAD_LETTERS", 3)
-    await owed.redis.zadd("bw:dead", {f"old-{n}": n for n in range(3)})
+    await owed.redis.zadd("bw:dead", {f"old-{n}": START_MS - 3 + n for n in range(3)})
     token = await owed.lease_one("p1-1-callback")
-    await owed.deliveries.finish_attempt("p1-1-callback", token, "dead", {"number": 1})
+    await finish(owed, token, "dead", {"number": 1})
     assert await owed.redis.zrange("bw:dead", 0, -1) == [b"old-1", b"old-2", b"p1-1-callback"]
 
 
@@ -111,7 +128,7 @@ async def test_only_the_newest_twenty_attempts_are_kept(owed: Stack) -> None:
     for number in range(1, 24):
         token = await owed.lease_one("p1-1-callback")
         assert await owed.deliveries.start_attempt("p1-1-callback", token) == number
-        assert await owed.deliveries.finish_attempt("p1-1-callback", token, "pending", {"number": number}, 1.0)
+        assert await finish(owed, token, "pending", {"number": number}, 1.0)
         owed.clock.advance(1)
     assert await attempts_of(owed) == list(range(23, 3, -1))
 
@@ -123,10 +140,7 @@ async def test_a_late_failure_from_a_lost_lease_only_leaves_a_note(owed: Stack) 
     token = await owed.lease_one("p1-1-callback")
     due = await owed.due("deliver")
     for verdict in ("pending", "dead"):
-        noted = await owed.deliveries.finish_attempt(
-            "p1-1-callback", lost, "pending" if verdict == "pending" else "dead", {"number": 1}, 1.0
-        )
-        assert not noted
+        assert not await finish(owed, lost, "pending" if verdict == "pending" else "dead", {"number": 1}, 1.0)
     assert await owed.due("deliver") == due
     assert await state_of(owed) == ("pending", 0)
     assert await attempts_of(owed) == [1, 1]
@@ -139,11 +153,11 @@ async def test_a_late_success_from_a_lost_lease_still_counts(owed: Stack) -> Non
     lost = await owed.lease_one("p1-1-callback")
     owed.clock.advance(25)
     token = await owed.lease_one("p1-1-callback")
-    assert not await owed.deliveries.finish_attempt("p1-1-callback", lost, "delivered", {"number": 1})
+    assert not await finish(owed, lost, "delivered", {"number": 1})
     assert await state_of(owed) == ("delivered", 0)
     assert await owed.due("deliver") == {}
     assert await owed.deliveries.start_attempt("p1-1-callback", token) == 0
-    assert not await owed.deliveries.finish_attempt("p1-1-callback", token, "dead", {"number": 2})
+    assert not await finish(owed, token, "dead", {"number": 2})
     assert await state_of(owed) == ("delivered", 0), "a failure does not undo it"
     assert not await owed.redis.exists("bw:dead")
 
@@ -153,8 +167,8 @@ async def test_a_success_that_comes_after_giving_up_leaves_no_dead_letter(owed: 
     lost = await owed.lease_one("p1-1-callback")
     owed.clock.advance(25)
     token = await owed.lease_one("p1-1-callback")
-    await owed.deliveries.finish_attempt("p1-1-callback", token, "dead", {"number": 2})
-    await owed.deliveries.finish_attempt("p1-1-callback", lost, "delivered", {"number": 1})
+    await finish(owed, token, "dead", {"number": 2})
+    await finish(owed, lost, "delivered", {"number": 1})
     assert await state_of(owed) == ("delivered", 0)
     assert await owed.redis.zrange("bw:dead", 0, -1) == []
 
@@ -162,9 +176,11 @@ async def test_a_success_that_comes_after_giving_up_leaves_no_dead_letter(owed: 
 async def test_an_attempt_at_a_delivery_that_is_gone_writes_nothing(owed: Stack) -> None:
     """A record that ended its life meanwhile is not begun anew, and is not due any more."""
     token = await owed.lease_one("p1-1-callback")
+    leased = await delivery(owed)
     await owed.redis.delete(DELIVERY)
     assert await owed.deliveries.start_attempt("p1-1-callback", token) == 0
-    assert await owed.due("deliver") == {}
-    assert not await owed.deliveries.finish_attempt("p1-1-callback", token, "pending", {"number": 1}, 1.0)
+    assert not (await owed.deliveries.finish_attempt(leased, token, "pending", {"number": 1}, 1.0)).ours
+    owed.clock.advance(25)
+    assert (await owed.schedule.lease("deliver", 10, 25.0)).ids == ()
     assert not await owed.redis.exists(DELIVERY, f"{DELIVERY}:attempts")
     assert await owed.due("deliver") == {}

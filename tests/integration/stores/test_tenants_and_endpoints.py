@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from service.domain.api_keys import digest, mint_api_key
-from service.domain.endpoints import MAX_ENDPOINTS
+from service.domain.endpoints import MAX_ENDPOINTS, Secret
 from service.domain.errors import AlreadyExists, NotFound, TooMany
 from service.domain.tenants import MAX_API_KEYS, ApiKey, Tenant, TenantState
 from service.stores.api_key_store import Owner
@@ -109,7 +109,7 @@ async def test_an_endpoint_comes_back_as_it_was(acme: Stack) -> None:
         "prediction.failed",
         "prediction.completed",
         description="Grüße 海",
-        secrets=("a", "b"),
+        secrets=(Secret("a"), Secret("b", 5)),
         state="disabled",
     )
     assert await acme.endpoints.get("acme", "ep_1") == endpoint

@@ -10,8 +10,10 @@ import pytest
 from pydantic_core import from_json
 
 from service.domain.callback_address import CallbackPolicy
+from service.domain.endpoints import Secret
 from service.domain.webhook_signature import new_secret
 from service.stores.encryption import Encryption
+from service.usecases.change_endpoint import ChangeEndpoint
 from tests.integration.stores.stack import OTHER_KEY, START_MS, Stack
 from worker import deliver_due
 from worker.deliver_due import HELD_S, Deliver
@@ -65,6 +67,12 @@ def short_schedule(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float | N
     return asked
 
 
+def change_endpoint(stack: Stack) -> ChangeEndpoint:
+    """What disables an endpoint."""
+    callbacks = CallbackPolicy.parse("127.0.0.1/32")
+    return ChangeEndpoint(stack.endpoints, stack.schedule, stack.encryption, callbacks, stack.metrics, stack.clock.s)
+
+
 def deliverer(stack: Stack, sender: Sender, encryption: Encryption | None = None) -> Deliver:
     """What the deliver pool does with one item."""
     return Deliver(
@@ -76,6 +84,7 @@ def deliverer(stack: Stack, sender: Sender, encryption: Encryption | None = None
         encryption=encryption or stack.encryption,
         callbacks=CallbackPolicy.parse("127.0.0.1/32"),
         sender=sender,  # type: ignore[arg-type] # stands for the network
+        disable=change_endpoint(stack).disable,
         metrics=stack.metrics,
         retry_scale=1.0,
         clock=stack.clock.s,
@@ -134,7 +143,8 @@ async def test_the_callback_of_a_request_gets_its_own_body_and_signature(stack: 
 
 async def test_an_endpoint_with_two_secrets_gets_a_signature_of_each(stack: Stack, sender: Sender) -> None:
     """While a rotation overlaps, receivers with either secret can verify."""
-    secrets = tuple(stack.encryption.encrypt(new_secret()).decode() for _ in range(2))
+    new, old = (stack.encryption.encrypt(new_secret()).decode() for _ in range(2))
+    secrets = (Secret(new), Secret(old, START_MS + 60_000))
     await stack.add_endpoint("ep_1", secrets=secrets)
     await stack.owe_delivery()
     await deliverer(stack, sender)(ENDPOINT_DELIVERY, await stack.lease_one(ENDPOINT_DELIVERY))
@@ -224,9 +234,12 @@ async def test_what_is_no_longer_kept_makes_a_dead_letter(owed: Stack, sender: S
 
 async def test_a_delivery_that_is_gone_is_forgotten(owed: Stack, sender: Sender) -> None:
     """An id without a record behind it leaves the due set."""
+    token = await owed.lease_one(ENDPOINT_DELIVERY)
     await owed.redis.delete(f"bw:delivery:{ENDPOINT_DELIVERY}")
-    await deliverer(owed, sender)(ENDPOINT_DELIVERY, await owed.lease_one(ENDPOINT_DELIVERY))
+    await deliverer(owed, sender)(ENDPOINT_DELIVERY, token)
     assert sender.sent == []
+    owed.clock.advance(25)
+    assert (await owed.schedule.lease("deliver", 10, 25.0)).ids == ()
     assert await owed.due("deliver") == {}
 
 

@@ -31,12 +31,21 @@ class Worked(list[tuple[str, str]]):
 
         def pool(due_set: keys.DueSet) -> WorkPool:
             async def finish(item_id: str, token: str) -> None:
-                assert await resources.schedule.put_back(due_set, item_id, token, None)
+                assert await _finished(resources, due_set, item_id, token)
                 self.append((due_set, item_id))
 
             return WorkPool(due_set, 10, 20.0, resources.schedule, finish, resources.metrics)
 
         return {due_set: pool(due_set) for due_set in DUE_SETS}
+
+
+async def _finished(resources: Resources, due_set: keys.DueSet, item_id: str, token: str) -> bool:
+    """Take an item off its due set."""
+    if due_set != "deliver":
+        return await resources.schedule.put_back(due_set, item_id, token, None)
+    delivery = await resources.deliveries.load(item_id)
+    assert delivery is not None
+    return (await resources.deliveries.finish_attempt(delivery, token, "delivered", {})).ours
 
 
 @asynccontextmanager
@@ -52,8 +61,19 @@ async def supervised(*workers: Any) -> AsyncIterator[None]:
 
 
 async def owe(resources: Resources, due_set: keys.DueSet, item_id: str, in_s: float = 0.0) -> None:
-    """Have an item fall due, by the clock of now."""
-    await resources.commands("ZADD", keys.due(due_set), int((resources.clock() + in_s) * 1000), item_id)
+    """Have an item fall due, by the clock of now; a delivery in its lane."""
+    due_ms = int((resources.clock() + in_s) * 1000)
+    if due_set != "deliver":
+        await resources.commands("ZADD", keys.due(due_set), due_ms, item_id)
+        return
+    record: dict[str, str | int] = {"tenant": "acme", "event": "endpoint.test", "state": "pending", "lane": "ep_1"}
+    record |= {"attempts": 0, "created_at_ms": due_ms, "message_id": "evt_1"}
+    fields = [part for pair in record.items() for part in pair]
+    await resources.commands("HSET", keys.delivery(item_id), *fields)
+    await resources.commands("PEXPIRE", keys.delivery(item_id), keys.DELIVERY_MS)
+    await resources.commands("ZADD", keys.lane_due("ep_1"), due_ms, item_id)
+    await resources.commands("PEXPIRE", keys.lane_due("ep_1"), keys.DELIVERY_MS)
+    await resources.commands("ZADD", keys.due("deliver"), "LT", due_ms, "ep_1")
 
 
 async def delete_arq(redis: Redis) -> None:
