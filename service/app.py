@@ -15,10 +15,13 @@ from starlette.routing import BaseRoute, Route
 from service.domain.errors import BreakwaterError, StoreUnavailable
 from service.domain.tenants_file import WrittenTenant
 from service.http.access_log import AccessLog
+from service.http.admin.dead_letters import DeadLetterHandlers
 from service.http.admin.reports import ReportHandlers
 from service.http.admin.tenants import TenantHandlers
 from service.http.authentication import Endpoint, authenticated, operators_only
+from service.http.native.deliveries import DeliveryHandlers
 from service.http.native.endpoints import EndpointHandlers
+from service.http.native.events import EventsHandler
 from service.http.native.predictions import PredictionHandlers
 from service.http.native.quota import QuotaHandler
 from service.http.openapi import docs_page, openapi_document
@@ -44,7 +47,18 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
     predictions = PredictionHandlers(
         resources.submit, resources.cancel, resources.predictions, settings.base_url, settings.max_body_bytes
     )
-    endpoints = EndpointHandlers(resources.register_endpoint, resources.endpoints, settings.max_body_bytes)
+    endpoints = EndpointHandlers(
+        resources.register_endpoint,
+        resources.change_endpoint,
+        resources.try_endpoint,
+        resources.resend,
+        resources.endpoints,
+        resources.lane_health,
+        resources.clock,
+        settings.max_body_bytes,
+    )
+    deliveries = DeliveryHandlers(resources.deliveries, resources.resend)
+    events = EventsHandler(resources.events)
     quota = QuotaHandler(resources.ledger, resources.tenants, resources.clock)
     for_tenants = partial(authenticated, resources.authenticate)
     return [
@@ -59,6 +73,19 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
         Route("/v1/predictions/{id}/cancel", for_tenants(predictions.cancel), methods=["POST"]),
         Route("/v1/quota", for_tenants(quota)),
         _resource("/v1/endpoints", GET=for_tenants(endpoints.list), POST=for_tenants(endpoints.create)),
+        _resource(
+            "/v1/endpoints/{id}",
+            GET=for_tenants(endpoints.get),
+            PATCH=for_tenants(endpoints.update),
+            DELETE=for_tenants(endpoints.delete),
+        ),
+        Route("/v1/endpoints/{id}/rotate-secret", for_tenants(endpoints.rotate_secret), methods=["POST"]),
+        Route("/v1/endpoints/{id}/test", for_tenants(endpoints.test), methods=["POST"]),
+        Route("/v1/endpoints/{id}/recover", for_tenants(endpoints.recover), methods=["POST"]),
+        Route("/v1/deliveries", for_tenants(deliveries.list)),
+        Route("/v1/deliveries/{id}", for_tenants(deliveries.get)),
+        Route("/v1/deliveries/{id}/resend", for_tenants(deliveries.resend), methods=["POST"]),
+        Route("/v1/events", for_tenants(events)),
         *upstream_routes(resources),
         *(admin_routes(resources, settings.admin_token.get_secret_value()) if settings.admin_token else ()),
         *Probes(resources.metrics, ready).routes(),
@@ -89,6 +116,7 @@ def admin_routes(resources: Resources, token: str) -> list[BaseRoute]:
     limit = resources.settings.max_body_bytes
     tenants = TenantHandlers(resources.administer.by("admin api"), limit)
     reports = ReportHandlers(resources.report_usage, resources.audit)
+    dead = DeadLetterHandlers(resources.deliveries, resources.resend, limit)
     for_operators = partial(operators_only, AuthenticateOperator(token))
     one = "/admin/v1/tenants/{tenant}"
     return [
@@ -105,6 +133,8 @@ def admin_routes(resources: Resources, token: str) -> list[BaseRoute]:
         _resource(f"{one}/keys/{{key}}", DELETE=for_operators(tenants.revoke_key)),
         _resource("/admin/v1/usage", GET=for_operators(reports.usage)),
         _resource("/admin/v1/audit", GET=for_operators(reports.audit)),
+        _resource("/admin/v1/dead-letters", GET=for_operators(dead.list)),
+        _resource("/admin/v1/dead-letters/resend", POST=for_operators(dead.resend)),
     ]
 
 

@@ -16,7 +16,8 @@ _COMMANDS: Final = {
     "tenant": ("tenant", "Create tenants, set their limits, see what they used."),
     "key": ("key", "Issue, list and revoke API keys."),
     "prediction": ("prediction", "See, cancel and audit predictions."),
-    "endpoint": ("endpoint", "Register and list callback endpoints."),
+    "endpoint": ("endpoint", "Register callback endpoints, and look after them."),
+    "delivery": ("delivery", "See what was sent to teams, and send it again."),
 }
 
 

@@ -18,6 +18,8 @@ from service.stores.scripts import Scripts
 ATTEMPTS_KEPT: Final = 20
 """How many attempts a delivery remembers, newest first: more than the schedule makes."""
 
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
 _CURSOR: Final = re.compile(r"[0-9]{1,15}_[0-9]{1,9}")
 
 _ROUNDS: Final = 10
@@ -108,7 +110,9 @@ class DeliveryLog:
         return "" if self._now_ms is None else self._now_ms()
 
     async def load(self, delivery_id: str) -> Delivery | None:
-        """One delivery, or None when it is gone."""
+        """One delivery, or None when there is none, or none any more."""
+        if not _ID.fullmatch(delivery_id):
+            return None
         record = pairs(await self._commands("HGETALL", keys.delivery(delivery_id)))
         if not record:
             return None

@@ -13,7 +13,7 @@ from service.resources import open_resources
 from service.settings import load_settings
 from tests.integration.cli_calls import KEY, invoke, printed, process, refused, set_up
 
-COMMANDS: Final = ("serve", "worker", "dev", "simulate", "listen", "tenant", "key", "endpoint")
+COMMANDS: Final = ("serve", "worker", "dev", "simulate", "listen", "tenant", "key", "endpoint", "delivery")
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_endpoints_are_registered_and_listed() -> None:
     url, event = "http://127.0.0.1:9/hook", "prediction.completed"
     made = printed("endpoint", "create", "acme", url, "--event", event, "--description", "ours")
     assert made.pop("secret").startswith("whsec_")
-    assert set(made) == {"id", "tenant", "url", "events", "state", "description", "created_at"}
+    assert set(made) == {"id", "tenant", "url", "events", "state", "disabled_by", "description", "created_at"}
     assert (made["tenant"], made["url"], made["events"], made["state"]) == ("acme", url, [event], "enabled")
     assert printed("endpoint", "list", "acme") == [made]
 

@@ -7,8 +7,8 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.domain.errors import FieldError, InvalidInput
 from service.domain.usage import UsageRow, usage_csv
+from service.http.queries import one_of, whole_number
 from service.stores.audit_log import AuditLog
 from service.usecases.report_usage import ReportUsage
 
@@ -70,8 +70,7 @@ class ReportHandlers:
     async def usage(self, request: Request) -> Response:
         """Answer usage in JSON, or as CSV with `?format=csv`."""
         wanted = request.query_params
-        if (form := wanted.get("format", "json")) not in ("json", "csv"):
-            raise InvalidInput([FieldError("format", "must be json or csv")])
+        form = one_of(request, "format", ("json", "csv"))
         rows = await self.report(wanted.get("tenant", ""), wanted.get("since", ""), wanted.get("until", ""))
         if form == "csv":
             return Response(usage_csv(rows), media_type="text/csv")
@@ -80,9 +79,6 @@ class ReportHandlers:
 
     async def audit(self, request: Request) -> Response:
         """Answer the newest actions, `?limit=` of them."""
-        given = request.query_params.get("limit", "100")
-        if not given.isascii() or not given.isdigit() or len(given) > 4 or not 1 <= int(given) <= MAX_AUDIT:
-            raise InvalidInput([FieldError("limit", f"must be 1 to {MAX_AUDIT}")])
-        entries = await self.log.newest(int(given))
+        entries = await self.log.newest(whole_number(request, "limit", 100, MAX_AUDIT))
         shown = Audit(data=[AuditShown(**asdict(entry)) for entry in entries])
         return Response(shown.model_dump_json(), media_type="application/json")

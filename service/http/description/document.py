@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.domain.catalogue import Catalogue
 from service.http.description import admin as operators
-from service.http.description import native, predictions, wavespeed
+from service.http.description import dead_letters, deliveries, endpoints, predictions, wavespeed
 from service.http.description.inputs import input_schemas
 from service.http.description.operations import HEADERS, PARAMETERS, operation, text_answer
 
@@ -39,7 +39,8 @@ _TAGS: Final = (
         name=predictions.TAG, description="The same in the gateway's own form, with plain statuses and problem details."
     ),
     Tag(name=predictions.QUOTA_TAG, description="What your team may use, and what it has used."),
-    Tag(name=native.TAG, description="Where your team wants events sent."),
+    Tag(name=endpoints.TAG, description="Where your team wants events sent."),
+    Tag(name=deliveries.TAG, description="What was sent there, what came of it, and what happened in order."),
 )
 
 _GATEWAY: Final = Tag(name=GATEWAY_TAG, description="Health, metrics and this description. No key needed.")
@@ -61,14 +62,14 @@ _OPERATOR: Final = SecurityScheme(
 
 def describe(catalogue: Catalogue, *, admin: bool) -> dict[str, Any]:
     """The document, ready to be written as JSON; `admin` says whether this gateway has the operators' face."""
-    faces = wavespeed.paths(catalogue) | predictions.paths() | native.paths()
+    faces = wavespeed.paths(catalogue) | predictions.paths() | endpoints.paths() | deliveries.paths()
     document = OpenAPI(
         openapi="3.1.1",
         info=Info(title="Breakwater", version=version("breakwater"), description=_INTRODUCTION),
         servers=[Server(url="/", description="The gateway this was read from.")],
         security=[{"bearer": []}],
         tags=[*_TAGS, *([_OPERATOR_TAG] if admin else []), _GATEWAY],
-        paths=faces | (operators.paths() if admin else {}) | _gateway_paths(),
+        paths=faces | (operators.paths() | dead_letters.paths(operators.TAG) if admin else {}) | _gateway_paths(),
         components=Components(
             headers=dict(HEADERS),
             parameters=dict(PARAMETERS),

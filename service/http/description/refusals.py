@@ -16,6 +16,7 @@ from service.domain.errors import (
     AlreadyExists,
     BreakwaterError,
     CallbackDenied,
+    CannotFire,
     CapacityReached,
     Conflict,
     FieldError,
@@ -131,6 +132,29 @@ CALLBACK_DENIED: Final = Refusal(
 )
 TOO_MANY_ENDPOINTS: Final = Refusal(
     TooMany("tenant acme has 50 endpoints already; delete one first"), "The team has as many endpoints as it may."
+)
+CANNOT_FIRE: Final = Refusal(
+    CannotFire([FieldError("events.0", "unknown event type 'prediction.done'; known: prediction.completed, ...")]),
+    "It waits for something that never happens; `errors` names it.",
+)
+ENDPOINT_NOT_FOUND: Final = Refusal(
+    NotFound("endpoint not found"), "There is none of this id, or it is another team's."
+)
+ENDPOINT_CONTENDED: Final = Refusal(
+    Conflict("the endpoint is being changed by somebody else; try again"), "Others change it at the same time."
+)
+ENDPOINT_DISABLED: Final = Refusal(
+    Conflict("the endpoint is disabled; enable it first"), "Nothing can be sent there as it is."
+)
+TOO_MANY_TESTS: Final = Refusal(
+    Overloaded("too many tests are under way; try again in a moment"), "This gateway waits for as many as it may."
+)
+DELIVERY_NOT_FOUND: Final = Refusal(
+    NotFound("delivery not found"), "There is none of this id, or it is another team's, or it is no longer kept."
+)
+UNSENDABLE: Final = Refusal(
+    Conflict("its endpoint is disabled; enable it first"),
+    "Its endpoint is disabled or deleted, its event no longer kept, or an attempt is being made.",
 )
 OVERLOADED: Final = Refusal(
     Overloaded("too many submissions are in flight"), "This gateway has as much in flight as it may."
