@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
+import httpx2
 import uvloop
 from pydantic_core import from_json
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -20,6 +21,9 @@ from service.domain.webhook_signature import verify_wavespeed
 from service.server import Server, bind, stop_event
 
 MAX_BODY_BYTES = 1_048_576
+
+_FORWARD_S = 15.0
+_NOT_FORWARDED = frozenset({"host", "content-length", "connection", "transfer-encoding", "keep-alive"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +84,31 @@ def _print(received: Received, as_json: bool) -> None:
     sys.stdout.flush()
 
 
-def receiver(secrets: tuple[str, ...], as_json: bool) -> Starlette:
-    """The application: every POST is a callback. What does not verify is answered 401, and so retried."""
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What callbacks are answered: what `forward_to` answers, else `status`. What does not verify is answered 401."""
+
+    status: int = 204
+    forward_to: str = ""
+
+    async def to(self, request: Request, body: bytes, received: Received) -> Response:
+        """The answer to one callback. Another service that is not there makes it a 502, so that it is tried again."""
+        if not received.verified:
+            return Response(status_code=401)
+        if not self.forward_to:
+            return Response(status_code=self.status)
+        headers = {name: value for name, value in request.headers.items() if name not in _NOT_FORWARDED}
+        try:
+            async with httpx2.AsyncClient(timeout=_FORWARD_S, trust_env=False) as client:
+                answer = await client.post(self.forward_to, content=body, headers=headers)
+        except httpx2.HTTPError as failed:
+            click.echo(f"not forwarded: {type(failed).__name__}", err=True)
+            return Response(status_code=502)
+        return Response(answer.content, answer.status_code)
+
+
+def receiver(secrets: tuple[str, ...], as_json: bool, reply: Reply = Reply()) -> Starlette:
+    """The application: every POST is a callback, verified, printed and answered."""
 
     async def receive(request: Request) -> Response:
         body = bytearray()
@@ -91,7 +118,7 @@ def receiver(secrets: tuple[str, ...], as_json: bool) -> Starlette:
                 return Response(status_code=413)
         received = examine(secrets, dict(request.headers), bytes(body), time.time())
         _print(received, as_json)
-        return Response(status_code=204 if received.verified else 401)
+        return await reply.to(request, bytes(body), received)
 
     return Starlette(routes=[Route("/{path:path}", receive, methods=["POST"])])
 
@@ -106,12 +133,18 @@ def receiver(secrets: tuple[str, ...], as_json: bool) -> Starlette:
     envvar="LISTEN_SECRET",
     help="A signing secret (whsec_...); repeat for more. Also from LISTEN_SECRET, separated by blanks.",
 )
+@click.option("--forward-to", metavar="URL", default="", help="Pass verified callbacks on, and answer as URL does.")
+@click.option(
+    "--answer", default=204, show_default=True, type=click.IntRange(200, 599), help="Status verified ones get."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-def command(host: str, port: int, secrets: tuple[str, ...], as_json: bool) -> None:
+def command(host: str, port: int, secrets: tuple[str, ...], forward_to: str, answer: int, as_json: bool) -> None:
     """Receive callbacks on any path, verify and print them. Ctrl-C ends it."""
+    if forward_to and not forward_to.startswith(("http://", "https://")):
+        raise click.BadParameter("must begin with http:// or https://", param_hint="--forward-to")
     click.echo(f"Listening on http://{host}:{port}/ for callbacks; Ctrl-C ends it.", err=True)
     try:
-        uvloop.run(_listen(host, port, receiver(secrets, as_json)))
+        uvloop.run(_listen(host, port, receiver(secrets, as_json, Reply(answer, forward_to))))
     except BreakwaterError as error:
         raise click.ClickException(str(error)) from None
 
