@@ -58,6 +58,7 @@ from service.usecases.find_task import FindTask
 from service.usecases.look import Look
 from service.usecases.receive_callback import ReceiveCallback
 from service.usecases.reconcile import Reconcile
+from service.usecases.reencrypt import Reencrypt
 from service.usecases.register_endpoint import RegisterEndpoint
 from service.usecases.report_usage import ReportUsage
 from service.usecases.resend import Resend
@@ -115,6 +116,7 @@ class Resources:
     look: Look
     retain: Retain
     find_stuck: FindStuck
+    reencrypt: Reencrypt
     callback_ids: CallbackIds | None
     receive_callback: ReceiveCallback
     verify_callback: VerifyCallback
@@ -296,6 +298,7 @@ async def open_resources(
             look=Look(predictions, transition, schedule, upstream, find_task, timetable, metrics, clock),
             retain=Retain(predictions, transition, schedule, timetable, metrics, clock),
             find_stuck=FindStuck(predictions, schedule, metrics, clock),
+            reencrypt=Reencrypt(tenants, endpoints, encryption, commands, scripts),
             callback_ids=callback_ids,
             receive_callback=ReceiveCallback(predictions, transition, timetable, metrics, clock),
             verify_callback=VerifyCallback(upstream, UpstreamSecretStore(commands, encryption), clock),

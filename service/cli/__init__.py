@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "key": ("key", "Issue, list and revoke API keys."),
     "prediction": ("prediction", "See, cancel and audit predictions."),
     "endpoint": ("endpoint", "Register callback endpoints, and look after them."),
+    "secrets": ("secrets", "Look after the encryption of stored secrets."),
     "delivery": ("delivery", "See what was sent to teams, and send it again."),
 }
 

@@ -37,6 +37,14 @@ class Encryption:
         except InvalidToken:
             raise WrongEncryptionKey("a stored secret does not decrypt with BREAKWATER_ENCRYPTION_KEY") from None
 
+    def renew(self, token: str) -> str:
+        """The same secret under the first key. Raises `WrongEncryptionKey`."""
+        return self.encrypt(self.decrypt(token)).decode()
+
+    async def renew_canary(self, commands: Commands) -> None:
+        """Write the canary under the first key."""
+        await commands("SET", keys.CANARY, self.encrypt(_CANARY.decode()), "XX")
+
     async def check_canary(self, commands: Commands) -> None:
         """Compare with the canary the first process stored, or store it. Raises `WrongEncryptionKey` on a mismatch.
 

@@ -13,7 +13,7 @@ from service.resources import open_resources
 from service.settings import load_settings
 from tests.integration.cli_calls import KEY, invoke, printed, process, refused, set_up
 
-COMMANDS: Final = ("serve", "worker", "dev", "simulate", "listen", "tenant", "key", "endpoint", "delivery")
+COMMANDS: Final = ("serve", "worker", "dev", "simulate", "listen", "tenant", "key", "endpoint", "delivery", "secrets")
 
 
 @pytest.fixture
