@@ -10,7 +10,7 @@ from typing import Final
 import httpx2
 from pydantic import SecretStr
 
-from benchmarks.processes import SETTINGS, Bench, Measured, cpu_s, drive
+from benchmarks.processes import SETTINGS, Bench, Figure, Measured, cpu_s, drive
 from service.cli.local_system import wait_for_url
 from service.domain.predictions import Prediction, State, confirmed, initial_answer
 from service.domain.tenant_spec import LimitsSpec, TenantSpec
@@ -40,18 +40,19 @@ EVERY_LIMIT: Final = LimitsSpec(
 
 INPUT: Final = b'{"prompt":"a lighthouse in a storm, waves breaking on the rocks","aspect_ratio":"16:9"}'
 
-Round = Callable[[float], Measured]
+Round = Callable[[float], Figure]
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPath:
-    """One measured path: what it is compared with, and the ratio to reach."""
+    """One measured path: what it is compared with, and the ratio to reach, or to stay under if `less_is_better`."""
 
     name: str
     unit: str
     baseline: str
     target: float
     contestants: dict[str, Round]
+    less_is_better: bool = False
 
 
 def _request(method: str, path: str, key: str, body: bytes = b"") -> bytes:
@@ -62,7 +63,7 @@ def _request(method: str, path: str, key: str, body: bytes = b"") -> bytes:
     return head.encode() + b"\r\n" + body
 
 
-def _settings(redis_url: str, stub_port: int, port: int, metrics_port: int, **more: str) -> dict[str, str]:
+def process_settings(redis_url: str, stub_port: int, port: int, metrics_port: int, **more: str) -> dict[str, str]:
     """The environment of our own processes."""
     return {
         "BREAKWATER_REDIS_URL": redis_url,
@@ -73,7 +74,7 @@ def _settings(redis_url: str, stub_port: int, port: int, metrics_port: int, **mo
     }
 
 
-def _resources_settings(redis_url: str) -> Settings:
+def resources_settings(redis_url: str) -> Settings:
     """Settings for what the benchmark itself does in Redis."""
     return Settings(
         redis_url=SecretStr(redis_url),
@@ -84,7 +85,7 @@ def _resources_settings(redis_url: str) -> Settings:
 
 async def _tenant(redis_url: str, tenant_id: str = "bench", limits: LimitsSpec | None = None) -> str:
     """Create a tenant and return its key."""
-    async with open_resources(_resources_settings(redis_url)) as resources:
+    async with open_resources(resources_settings(redis_url)) as resources:
         await resources.administer.create_tenant(tenant_id, TenantSpec(limits=limits or LimitsSpec()))
         _, key = await resources.administer.create_key(tenant_id, "bench")
     return key
@@ -94,7 +95,8 @@ def submit_and_read(bench: Bench, redis_url: str) -> list[MeasuredPath]:
     """Submissions with every limit against none, and against a bare proxy; result reads against a bare route."""
     stub_port, port, proxy_port, bare_port = bench.port(), bench.port(), bench.port(), bench.port()
     bench.start("benchmarks.stub", str(stub_port), measured=False)
-    ours = bench.start("service", "serve", measured=True, settings=_settings(redis_url, stub_port, port, bench.port()))
+    settings = process_settings(redis_url, stub_port, port, bench.port())
+    ours = bench.start("service", "serve", measured=True, settings=settings)
     proxy = bench.start("benchmarks.contestants", "proxy", str(proxy_port), str(stub_port), measured=True)
     bare = bench.start("benchmarks.contestants", "starlette", str(bare_port), "0", measured=True)
     for path in (f":{port}/readyz", f":{proxy_port}/", f":{bare_port}/"):
@@ -112,7 +114,7 @@ def submit_and_read(bench: Bench, redis_url: str) -> list[MeasuredPath]:
     return [
         MeasuredPath(
             "limits",
-            "submissions",
+            "submissions/s per core",
             "breakwater, no limits",
             0.75,
             {
@@ -122,7 +124,7 @@ def submit_and_read(bench: Bench, redis_url: str) -> list[MeasuredPath]:
         ),
         MeasuredPath(
             "submit",
-            "submissions",
+            "submissions/s per core",
             "bare Starlette proxy (httpx2, aiohttp transport)",
             0.6,
             {
@@ -134,7 +136,7 @@ def submit_and_read(bench: Bench, redis_url: str) -> list[MeasuredPath]:
         ),
         MeasuredPath(
             "read",
-            "result reads",
+            "result reads/s per core",
             "bare Starlette route",
             0.35,
             {
@@ -170,7 +172,7 @@ async def _running_predictions(resources: Resources) -> None:
 
 async def _prepare_polls(redis_url: str) -> None:
     """A tenant and its running predictions."""
-    async with open_resources(_resources_settings(redis_url)) as resources:
+    async with open_resources(resources_settings(redis_url)) as resources:
         await resources.administer.create_tenant("bench")
         await _running_predictions(resources)
 
@@ -185,7 +187,7 @@ def poll(bench: Bench, redis_url: str) -> list[MeasuredPath]:
     worker = bench.start(
         "worker",
         measured=True,
-        settings=_settings(redis_url, stub_port, bench.port(), metrics_port, BREAKWATER_MODELS_FILE=str(models)),
+        settings=process_settings(redis_url, stub_port, bench.port(), metrics_port, BREAKWATER_MODELS_FILE=str(models)),
     )
     wait_for_url(f"http://127.0.0.1:{metrics_port}/readyz", lambda: None)
     time.sleep(3)  # every prediction is `processing` by now: the steady state
@@ -208,7 +210,7 @@ def poll(bench: Bench, redis_url: str) -> list[MeasuredPath]:
     return [
         MeasuredPath(
             "poll",
-            "looks",
+            "looks/s per core",
             "same transport in a bare loop",
             0.6,
             {"breakwater": ours, "same transport in a bare loop": bare},

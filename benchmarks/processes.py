@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from service.cli.local_system import port_is_free
 
@@ -32,7 +32,7 @@ class Measured:
     cpu_s: float
 
     @property
-    def per_core_s(self) -> float:
+    def figure(self) -> float:
         """Done per second of the contestant's own CPU time: its rate on one core, whatever else the machine does."""
         return self.done / self.cpu_s if self.cpu_s else 0.0
 
@@ -41,6 +41,14 @@ def cpu_s(process: subprocess.Popen[bytes]) -> float:
     """CPU time a process has used so far, user and system together (proc(5): fields 14 and 15 of its stat)."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Figure(Protocol):
+    """What one round comes to."""
+
+    @property
+    def figure(self) -> float:
+        """The number that counts."""
 
 
 class Bench:

@@ -54,9 +54,6 @@ def build_pools(resources: Resources, sender: WebhookSender) -> Pools:
     settings = resources.settings
     deliver = Deliver(
         resources.deliveries,
-        resources.endpoints,
-        resources.predictions,
-        resources.tenants,
         resources.encryption,
         resources.callbacks,
         sender,

@@ -1,6 +1,5 @@
 """One attempt at one delivery: prepare, count, send, record."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,11 +16,8 @@ from service.domain.predictions import ENDED, EVENT_OF, rfc3339
 from service.domain.webhook_retries import SCHEDULE_S, next_attempt_s
 from service.domain.webhook_signature import standard_headers, wavespeed_headers
 from service.metrics import Metrics
-from service.stores.delivery_log import Delivery, DeliveryLog, DeliveryState
+from service.stores.delivery_log import Attempt, Delivery, DeliveryLog, DeliveryState, Unsendable
 from service.stores.encryption import Encryption, WrongEncryptionKey
-from service.stores.endpoint_store import EndpointStore
-from service.stores.prediction_store import PredictionStore
-from service.stores.tenant_store import TenantStore
 from service.stores.work_schedule import WorkSchedule
 from worker.webhook_sender import AttemptResult, WebhookSender
 
@@ -35,17 +31,6 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A delivery ready to be signed and sent."""
-
-    delivery: Delivery
-    url: str
-    body: bytes
-    secrets: tuple[str, ...]
-    policy: CallbackPolicy
-
-
-@dataclass(frozen=True, slots=True)
 class Deliver:
     """What the deliver pool does with one leased delivery. Raises `StoreUnavailable`: then the lease lapses.
 
@@ -53,9 +38,6 @@ class Deliver:
     """
 
     deliveries: DeliveryLog
-    endpoints: EndpointStore
-    predictions: PredictionStore
-    tenants: TenantStore
     encryption: Encryption
     callbacks: CallbackPolicy
     sender: WebhookSender
@@ -67,47 +49,47 @@ class Deliver:
 
     async def __call__(self, delivery_id: str, token: str) -> bool:
         """Make one attempt and arrange what follows from it; whether its receiver has more that is due."""
-        delivery = await self.deliveries.load(delivery_id)
-        if delivery is None:
-            return False  # its record ended its life since the lease, which ends with it
-        try:
-            prepared = await self._prepare(delivery)
-        except WrongEncryptionKey as wrong:
-            self.metrics.delivery_attempts.labels("held").inc()
-            log.error("delivery held", delivery=delivery.id, tenant=delivery.tenant, reason=str(wrong))
-            delay_s = HELD_S * self.retry_scale
-            if await self.deliveries.hold(delivery_id, token, delay_s):
-                self.schedule.wake("deliver", delay_s)
+        attempt = await self.deliveries.start_attempt(delivery_id, token)
+        if attempt is None:
             return False
-        except NotFound as gone:
-            return await self._give_up(delivery, token, str(gone))
-        number = await self.deliveries.start_attempt(delivery_id, token)
-        if not number:
-            return False
+        if isinstance(attempt, Unsendable):
+            return await self._give_up(attempt.delivery, token, attempt.reason)
+        delivery, number = attempt.delivery, attempt.number
         if number - delivery.schedule_from > len(SCHEDULE_S):  # workers died over it, again and again
             return await self._give_up(delivery, token, "every attempt was used up")
-        result = await self.sender.send(prepared.url, prepared.body, self._sign(prepared, number), prepared.policy)
+        try:
+            headers = self._sign(attempt)
+        except WrongEncryptionKey as wrong:
+            await self._hold(delivery, token, wrong)
+            return False
+        url = attempt.endpoint.url if attempt.endpoint else delivery.url
+        policy = self.callbacks.replaced_by(attempt.callback_allow)
+        result = await self.sender.send(url, attempt.body, headers, policy)
         return await self._record(delivery, token, number, result)
 
-    async def _prepare(self, delivery: Delivery) -> Prepared:
-        """Find address, body, secrets and policy. Raises `NotFound` when one is gone for good, `WrongEncryptionKey`."""
-        tenant = await self.tenants.get(delivery.tenant)
-        policy = self.callbacks.replaced_by(tenant.callback_allow)
-        if not delivery.endpoint:
-            secret = await self.tenants.callback_secret(delivery.tenant)
-            return Prepared(delivery, delivery.url, delivery.body, (secret,), policy)
-        endpoint, body = await asyncio.gather(
-            self.endpoints.get(delivery.tenant, delivery.endpoint), self._body_of(delivery)
-        )
-        if endpoint is None or body is None:
-            raise NotFound("the endpoint was deleted" if endpoint is None else "the event is no longer kept")
-        if endpoint.state == "disabled" and not delivery.is_test:
-            raise NotFound("the endpoint is disabled")
-        return Prepared(delivery, endpoint.url, body, self._decrypted(endpoint), policy)
+    async def _hold(self, delivery: Delivery, token: str, wrong: WrongEncryptionKey) -> None:
+        """Our own trouble, which costs the receiver no attempt."""
+        self.metrics.delivery_attempts.labels("held").inc()
+        log.error("delivery held", delivery=delivery.id, tenant=delivery.tenant, reason=str(wrong))
+        delay_s = HELD_S * self.retry_scale
+        if await self.deliveries.hold(delivery.id, token, delay_s):
+            self.schedule.wake("deliver", delay_s)
 
-    async def _body_of(self, delivery: Delivery) -> bytes | None:
-        """The message: its own, or the one its prediction keeps."""
-        return delivery.body or await self.predictions.event_body(delivery.prediction, delivery.sequence)
+    def _sign(self, attempt: Attempt) -> dict[str, str]:
+        """Sign for this attempt: the id stays the same over attempts, the timestamp does not.
+
+        Raises `WrongEncryptionKey` when the newest secret does not decrypt.
+        """
+        delivery, now_s = attempt.delivery, int(self.clock())
+        if attempt.endpoint:
+            secrets = self._decrypted(attempt.endpoint)
+            headers = standard_headers(secrets, delivery.message_id, now_s, attempt.body)
+        else:
+            secret = self.encryption.decrypt(attempt.callback_secret)
+            headers = wavespeed_headers(secret, delivery.message_id, now_s, attempt.body)
+        if delivery.traceparent:
+            headers["traceparent"] = delivery.traceparent
+        return headers | {"webhook-attempt": str(attempt.number)}
 
     def _decrypted(self, endpoint: Endpoint) -> tuple[str, ...]:
         """The secrets that sign now, newest first. An older one that is lost is left out: rotating has healed it."""
@@ -117,18 +99,6 @@ class Deliver:
             with suppress(WrongEncryptionKey):
                 secrets.append(self.encryption.decrypt(one))
         return tuple(secrets)
-
-    def _sign(self, prepared: Prepared, number: int) -> dict[str, str]:
-        """Sign for this attempt: the id stays the same over attempts, the timestamp does not."""
-        delivery = prepared.delivery
-        now_s = int(self.clock())
-        if delivery.endpoint:
-            headers = standard_headers(prepared.secrets, delivery.message_id, now_s, prepared.body)
-        else:
-            headers = wavespeed_headers(prepared.secrets[0], delivery.message_id, now_s, prepared.body)
-        if delivery.traceparent:
-            headers["traceparent"] = delivery.traceparent
-        return headers | {"webhook-attempt": str(number)}
 
     async def _record(self, delivery: Delivery, token: str, number: int, result: AttemptResult) -> bool:
         """Write the attempt down, and what follows: done, the next one, or the dead-letter list."""

@@ -7,7 +7,7 @@ however an address is written. A name says nothing about where it leads, so a de
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
@@ -76,6 +76,14 @@ class CallbackPolicy:
     source: str
     allowed: _AllowList
     own: frozenset[tuple[str, int]]
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """A policy is looked up with every callback, and a list may be long: hashing it once is enough."""
+        object.__setattr__(self, "_hash", hash((self.source, self.allowed, self.own)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @classmethod
     def parse(cls, text: str, own: frozenset[tuple[str, int]] = frozenset()) -> "CallbackPolicy":
@@ -91,22 +99,16 @@ class CallbackPolicy:
         Where it lets callbacks go is all its own; which always-denied ranges are open stays the global list's decision.
         Raises `InvalidInput` when the list does not parse or names an always-denied range.
         """
-        if tenant_list is None:
-            return self
-        try:
-            allowed = _parse_list(tenant_list)
-        except ValueError as wrong:
-            raise InvalidInput([FieldError("callback_allow", str(wrong))]) from None
-        if allowed.opened:
-            text = f"{allowed.opened[0]} is in a range that only {SETTING} can open"
-            raise InvalidInput([FieldError("callback_allow", text)])
-        return CallbackPolicy("the tenant's callback_allow", replace(allowed, opened=self.allowed.opened), self.own)
+        return self if tenant_list is None else _replaced(self, tenant_list)
 
     def check_url(self, url: str) -> CallbackTarget:
         """Read `url` and decide as far as is possible without resolving its host.
 
         Raises `CallbackDenied` for a URL that is malformed or can be read in two ways, and for one the list rules out.
         """
+        return _checked_url(self, url)
+
+    def _check_url(self, url: str) -> CallbackTarget:
         target = read_url(url)
         if not self.allowed.hosts and not self.allowed.networks:
             raise CallbackDenied(f"no callbacks are allowed: {self.source} is empty; name the hosts or networks there")
@@ -232,3 +234,22 @@ def _own_names(address: Address) -> Iterator[str]:
 
 def _within(inner: Network, outer: Network) -> bool:
     return inner.network_address in outer and inner.prefixlen >= outer.prefixlen
+
+
+@lru_cache(4_096)
+def _checked_url(policy: CallbackPolicy, url: str) -> CallbackTarget:
+    """What a policy says of a URL is always the same; a refusal is not remembered."""
+    return policy._check_url(url)
+
+
+@lru_cache(1_024)
+def _replaced(policy: CallbackPolicy, tenant_list: str) -> CallbackPolicy:
+    """A tenant's policy, read once: it is the same one for each of its callbacks."""
+    try:
+        allowed = _parse_list(tenant_list)
+    except ValueError as wrong:
+        raise InvalidInput([FieldError("callback_allow", str(wrong))]) from None
+    if allowed.opened:
+        text = f"{allowed.opened[0]} is in a range that only {SETTING} can open"
+        raise InvalidInput([FieldError("callback_allow", text)])
+    return CallbackPolicy("the tenant's callback_allow", replace(allowed, opened=policy.allowed.opened), policy.own)

@@ -8,11 +8,12 @@ from typing import Any, Final, Literal
 
 from pydantic_core import from_json
 
+from service.domain.endpoints import Endpoint
 from service.domain.lanes import BREAKER_HOLD_S, BREAKER_MAX_HOLD_S, BREAKER_TROUBLES, Sign
 from service.domain.predictions import json_bytes
 from service.stores import keys
-from service.stores.answers import pairs
 from service.stores.commands import Commands
+from service.stores.endpoint_store import endpoint_of
 from service.stores.scripts import Scripts
 
 ATTEMPTS_KEPT: Final = 20
@@ -63,7 +64,31 @@ class Delivery:
         return self.event == "endpoint.test"
 
 
+_FIELDS: Final = frozenset(Delivery.__slots__) - {"id"}
 _NUMBERS: Final = frozenset({"sequence", "attempts", "created_at_ms", "schedule_from", "last_attempt_at_ms"})
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that was counted, and what making it needs: `endpoint` is None for a request's own callback.
+
+    `callback_allow` is the tenant's own list, None when it has none; `callback_secret` signs those, and is encrypted.
+    """
+
+    delivery: Delivery
+    number: int
+    endpoint: Endpoint | None
+    body: bytes
+    callback_allow: str | None
+    callback_secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsendable:
+    """A delivery that can never be made any more, and why; no attempt was counted."""
+
+    delivery: Delivery
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +109,15 @@ class Page:
 
     deliveries: list[Delivery]
     cursor: str | None
+
+
+def _delivery(delivery_id: str, record: Sequence[bytes]) -> Delivery:
+    """Read a delivery from its hash; fields of a newer version are left alone."""
+    values: dict[str, Any] = {}
+    for field, value in zip(record[::2], record[1::2], strict=True):
+        if (name := field.decode()) in _FIELDS:
+            values[name] = int(value) if name in _NUMBERS else value if name == "body" else value.decode()
+    return Delivery(id=delivery_id, **values)
 
 
 class DeliveryLog:
@@ -113,16 +147,8 @@ class DeliveryLog:
         """One delivery, or None when there is none, or none any more."""
         if not _ID.fullmatch(delivery_id):
             return None
-        record = pairs(await self._commands("HGETALL", keys.delivery(delivery_id)))
-        if not record:
-            return None
-        values: dict[str, Any] = {
-            name: record[name.encode()] if name == "body" else record[name.encode()].decode()
-            for name in Delivery.__slots__
-            if name.encode() in record
-        }
-        values |= {name: int(values[name]) for name in _NUMBERS & values.keys()}
-        return Delivery(**values | {"id": delivery_id})
+        record = await self._commands("HGETALL", keys.delivery(delivery_id))
+        return _delivery(delivery_id, record) if record else None
 
     async def attempts(self, delivery_id: str) -> list[dict[str, Any]]:
         """The newest attempts, the first of them first."""
@@ -151,17 +177,33 @@ class DeliveryLog:
             ],
         )
 
-    async def start_attempt(self, delivery_id: str, token: str) -> int:
-        """Count an attempt before making it; 0 when it must not be made (lease lost, or nothing owed any more)."""
-        number = await self._scripts.run(
+    async def start_attempt(self, delivery_id: str, token: str) -> Attempt | Unsendable | None:
+        """Count an attempt before making it, and read all it needs; None when it must not be made.
+
+        That is when the lease was lost, or nothing is owed any more.
+        """
+        found, *read = await self._scripts.run(
             "start_attempt",
             keys=[keys.due("deliver"), keys.delivery(delivery_id)],
-            args=[delivery_id, token, keys.LANE_PREFIX, self._now()],
+            args=[delivery_id, token, keys.LANE_PREFIX, self._now(), keys.TENANT_PREFIX, keys.PREDICTION_PREFIX],
+        ) or [None]
+        if found is None:
+            return None
+        delivery = _delivery(delivery_id, read[0])
+        if isinstance(found, bytes):
+            return Unsendable(delivery, found.decode())
+        _, endpoint, body, allow, secret = read
+        return Attempt(
+            delivery,
+            found,
+            endpoint_of(endpoint) if endpoint else None,
+            body,
+            None if allow is None else allow.decode(),
+            secret.decode(),
         )
-        return int(number)
 
     async def hold(self, delivery_id: str, token: str, delay_s: float) -> bool:
-        """Give a leased delivery back for later, as if it had not been leased. False when the lease was lost."""
+        """Give a leased delivery back for later, its attempt not made after all. False when the lease was lost."""
         held = await self._scripts.run(
             "hold_delivery",
             keys=[keys.due("deliver"), keys.delivery(delivery_id)],

@@ -1,6 +1,8 @@
 """Webhook secrets at rest: Fernet (AES-128-CBC with HMAC-SHA256), several keys for rotation."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
@@ -9,6 +11,9 @@ from service.stores import keys
 from service.stores.commands import Commands
 
 _CANARY = b"breakwater"
+
+_REMEMBERED: Final = 4_096
+"""How many secrets a process remembers: each callback signs with one, and decrypting costs as much as signing."""
 
 
 class WrongEncryptionKey(BreakwaterError):
@@ -19,6 +24,7 @@ class Encryption:
     """Encrypts with the first key, decrypts with any. Without keys every use raises `WrongEncryptionKey`."""
 
     def __init__(self, encryption_keys: Sequence[str]) -> None:
+        self._decrypt = lru_cache(_REMEMBERED)(self._decrypt_once)
         self._fernet = MultiFernet([Fernet(key) for key in encryption_keys]) if encryption_keys else None
 
     def _require(self) -> MultiFernet:
@@ -31,7 +37,10 @@ class Encryption:
         return self._require().encrypt(secret.encode())
 
     def decrypt(self, token: bytes | str) -> str:
-        """Read one secret. Raises `WrongEncryptionKey`, which never repeats the token."""
+        """Read one secret, or remember it. Raises `WrongEncryptionKey`, which never repeats the token."""
+        return self._decrypt(token)
+
+    def _decrypt_once(self, token: bytes | str) -> str:
         try:
             return self._require().decrypt(token).decode()
         except InvalidToken:

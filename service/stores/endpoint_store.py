@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Literal
 
 from pydantic_core import from_json
@@ -35,8 +36,9 @@ class Stored:
     raw: bytes
 
 
-def _endpoint(raw: bytes) -> Endpoint:
-    """Read an endpoint from its JSON."""
+@lru_cache(4_096)
+def endpoint_of(raw: bytes) -> Endpoint:
+    """Read an endpoint from its JSON. Those read last are remembered: each delivery reads its own."""
     values = from_json(raw)
     known = {name: values[name] for name in Endpoint.__slots__ if name in values}
     secrets = tuple(Secret(**secret) for secret in values["secrets"])
@@ -71,7 +73,7 @@ class EndpointStore:
     async def read(self, tenant_id: str, endpoint_id: str) -> Stored | None:
         """One endpoint of a tenant, to be changed, or None."""
         raw = await self._commands("HGET", keys.tenant_endpoints(tenant_id), endpoint_id)
-        return Stored(_endpoint(raw), raw) if raw else None
+        return Stored(endpoint_of(raw), raw) if raw else None
 
     async def change(
         self, stored: Stored, after: Endpoint | None, *, afresh: bool, message: Message | None = None
@@ -113,4 +115,4 @@ class EndpointStore:
     async def list(self, tenant_id: str) -> list[Endpoint]:
         """Every endpoint of a tenant, oldest first (ids sort by time)."""
         stored = await self._commands("HGETALL", keys.tenant_endpoints(tenant_id))
-        return sorted((_endpoint(raw) for raw in pairs(stored).values()), key=lambda endpoint: endpoint.id)
+        return sorted((endpoint_of(raw) for raw in pairs(stored).values()), key=lambda endpoint: endpoint.id)

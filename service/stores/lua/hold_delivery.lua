@@ -1,4 +1,4 @@
--- Give a leased delivery back to its lane for later: no attempt was made, and the receiver is not to blame.
+-- Give a leased delivery back to its lane for later. The attempt that was counted was not made, and counts no more.
 -- KEYS[1] due:deliver, KEYS[2] delivery hash
 -- ARGV[1] delivery id
 -- ARGV[2] lease token
@@ -14,6 +14,7 @@ local lease = redis.call('ZSCORE', taken, ARGV[1])
 if not lease or tonumber(lease) ~= tonumber(ARGV[2]) then return 0 end
 local now = now_ms(ARGV[6])
 redis.call('ZREM', taken, ARGV[1])
+redis.call('HINCRBY', KEYS[2], 'attempts', -1)
 let_wait(KEYS[1], ARGV[4], lane, ARGV[1], now + ARGV[3], ARGV[5])
 redis.call('ZADD', KEYS[1], 'LT', now, lane)
 return 1

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic_core import from_json
 
-from service.stores.delivery_log import Delivery, DeliveryState
+from service.stores.delivery_log import Delivery, DeliveryState, Unsendable
 from tests.integration.stores.stack import START_MS, Stack
 
 DELIVERY = "bw:delivery:p1-1-callback"
@@ -24,6 +24,13 @@ async def delivery(stack: Stack) -> Delivery:
     found = await stack.deliveries.load("p1-1-callback")
     assert found is not None
     return found
+
+
+async def start(stack: Stack, token: str) -> int:
+    """Start an attempt; its number, 0 when it must not be made."""
+    attempt = await stack.deliveries.start_attempt("p1-1-callback", token)
+    assert not isinstance(attempt, Unsendable)
+    return attempt.number if attempt else 0
 
 
 async def finish(
@@ -54,7 +61,7 @@ async def test_an_attempt_is_counted_before_it_is_made(owed: Stack) -> None:
     """A worker that dies while sending leaves its attempt counted, so that crashes use attempts up."""
     for number in (1, 2, 3):
         token = await owed.lease_one("p1-1-callback")
-        assert await owed.deliveries.start_attempt("p1-1-callback", token) == number
+        assert await start(owed, token) == number
         assert await state_of(owed) == ("pending", number)
         owed.clock.advance(25)  # it died; the lease ends
 
@@ -65,7 +72,7 @@ async def test_a_lost_lease_starts_no_attempt(owed: Stack) -> None:
     owed.clock.advance(25)
     await owed.lease_one("p1-1-callback")
     before = await owed.dump()
-    assert await owed.deliveries.start_attempt("p1-1-callback", lost) == 0
+    assert await start(owed, lost) == 0
     assert await owed.dump() == before
 
 
@@ -74,7 +81,7 @@ async def test_what_has_ended_is_not_attempted(owed: Stack, state: str) -> None:
     """A delivery that somehow is due after its end is dropped from the due set instead of sent again."""
     await owed.commands("HSET", DELIVERY, "state", state)
     token = await owed.lease_one("p1-1-callback")
-    assert await owed.deliveries.start_attempt("p1-1-callback", token) == 0
+    assert await start(owed, token) == 0
     assert await owed.due("deliver") == {}
     assert await state_of(owed) == (state, 0)
 
@@ -82,7 +89,7 @@ async def test_what_has_ended_is_not_attempted(owed: Stack, state: str) -> None:
 async def test_a_success_ends_the_delivery(owed: Stack) -> None:
     """Delivered: nothing more is due, the attempt is kept, and nothing is dead."""
     token = await owed.lease_one("p1-1-callback")
-    number = await owed.deliveries.start_attempt("p1-1-callback", token)
+    number = await start(owed, token)
     assert await finish(owed, token, "delivered", {"number": number, "status": 204})
     assert await state_of(owed) == ("delivered", 1)
     assert await owed.due("deliver") == {}
@@ -96,18 +103,18 @@ async def test_a_success_ends_the_delivery(owed: Stack) -> None:
 async def test_a_failure_comes_back_after_its_delay(owed: Stack) -> None:
     """Pending: the delivery is due again after the delay, counted from when the attempt ended."""
     token = await owed.lease_one("p1-1-callback")
-    number = await owed.deliveries.start_attempt("p1-1-callback", token)
+    number = await start(owed, token)
     owed.clock.advance(4)
     assert await finish(owed, token, "pending", {"number": number}, 5.5)
     assert await state_of(owed) == ("pending", 1)
     assert await owed.due("deliver") == {"p1-1-callback": START_MS + 4_000 + 5_500}
-    assert await owed.deliveries.start_attempt("p1-1-callback", token) == 0, "the lease is used up"
+    assert await start(owed, token) == 0, "the lease is used up"
 
 
 async def test_the_last_failure_goes_on_the_dead_letter_list(owed: Stack) -> None:
     """Dead: nothing more is due, and the dead-letter list holds it by the time it was given up."""
     token = await owed.lease_one("p1-1-callback")
-    number = await owed.deliveries.start_attempt("p1-1-callback", token)
+    number = await start(owed, token)
     assert await finish(owed, token, "dead", {"number": number})
     assert await state_of(owed) == ("dead", 1)
     assert await owed.due("deliver") == {}
@@ -127,7 +134,7 @@ async def test_only_the_newest_twenty_attempts_are_kept(owed: Stack) -> None:
     """The list of attempts is bounded, newest first, however often somebody tries."""
     for number in range(1, 24):
         token = await owed.lease_one("p1-1-callback")
-        assert await owed.deliveries.start_attempt("p1-1-callback", token) == number
+        assert await start(owed, token) == number
         assert await finish(owed, token, "pending", {"number": number}, 1.0)
         owed.clock.advance(1)
     assert await attempts_of(owed) == list(range(23, 3, -1))
@@ -145,7 +152,7 @@ async def test_a_late_failure_from_a_lost_lease_only_leaves_a_note(owed: Stack) 
     assert await state_of(owed) == ("pending", 0)
     assert await attempts_of(owed) == [1, 1]
     assert not await owed.redis.exists("bw:dead")
-    assert await owed.deliveries.start_attempt("p1-1-callback", token) == 1
+    assert await start(owed, token) == 1
 
 
 async def test_a_late_success_from_a_lost_lease_still_counts(owed: Stack) -> None:
@@ -156,7 +163,7 @@ async def test_a_late_success_from_a_lost_lease_still_counts(owed: Stack) -> Non
     assert not await finish(owed, lost, "delivered", {"number": 1})
     assert await state_of(owed) == ("delivered", 0)
     assert await owed.due("deliver") == {}
-    assert await owed.deliveries.start_attempt("p1-1-callback", token) == 0
+    assert await start(owed, token) == 0
     assert not await finish(owed, token, "dead", {"number": 2})
     assert await state_of(owed) == ("delivered", 0), "a failure does not undo it"
     assert not await owed.redis.exists("bw:dead")
@@ -178,7 +185,7 @@ async def test_an_attempt_at_a_delivery_that_is_gone_writes_nothing(owed: Stack)
     token = await owed.lease_one("p1-1-callback")
     leased = await delivery(owed)
     await owed.redis.delete(DELIVERY)
-    assert await owed.deliveries.start_attempt("p1-1-callback", token) == 0
+    assert await start(owed, token) == 0
     assert not (await owed.deliveries.finish_attempt(leased, token, "pending", {"number": 1}, 1.0)).ours
     owed.clock.advance(25)
     assert (await owed.schedule.lease("deliver", 10, 25.0)).ids == ()

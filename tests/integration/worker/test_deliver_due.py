@@ -78,9 +78,6 @@ def deliverer(stack: Stack, sender: Sender, encryption: Encryption | None = None
     return Deliver(
         deliveries=stack.deliveries,
         schedule=stack.schedule,
-        endpoints=stack.endpoints,
-        predictions=stack.predictions,
-        tenants=stack.tenants,
         encryption=encryption or stack.encryption,
         callbacks=CallbackPolicy.parse("127.0.0.1/32"),
         sender=sender,  # type: ignore[arg-type] # stands for the network
