@@ -141,7 +141,12 @@ class Metrics:
         self.looks = _Counter(
             "breakwater_looks", "Looks at running predictions by result.", ("result",), registry=registry
         )
-        self.due_items = Gauge("breakwater_due_items", "Items a due set holds.", ("due_set",), registry=registry)
+        self.due_items = Gauge(
+            "breakwater_due_items",
+            "Items a due set holds; of deliver: receivers.",
+            ("due_set",),
+            registry=registry,
+        )
         self.oldest_due_age = Gauge(
             "breakwater_oldest_due_age_seconds",
             "How long the oldest due item has waited.",

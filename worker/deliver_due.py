@@ -9,6 +9,7 @@ from typing import Final, Literal
 import structlog
 
 from service.domain.callback_address import CallbackPolicy
+from service.domain.deliveries import Delivery, DeliveryState
 from service.domain.endpoints import DisabledBy, Endpoint
 from service.domain.errors import Conflict, NotFound
 from service.domain.lanes import DISABLE_AFTER_S, Sign, sign_of
@@ -16,7 +17,7 @@ from service.domain.predictions import ENDED, EVENT_OF, rfc3339
 from service.domain.webhook_retries import SCHEDULE_S, next_attempt_s
 from service.domain.webhook_signature import standard_headers, wavespeed_headers
 from service.metrics import Metrics
-from service.stores.delivery_log import Attempt, Delivery, DeliveryLog, DeliveryState, Unsendable
+from service.stores.delivery_log import Attempt, DeliveryLog, Unsendable
 from service.stores.encryption import Encryption, WrongEncryptionKey
 from service.stores.work_schedule import WorkSchedule
 from worker.webhook_sender import AttemptResult, WebhookSender

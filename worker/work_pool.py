@@ -79,10 +79,13 @@ class WorkPool:
         self._refill_if_worthwhile()
 
     def _refill_if_worthwhile(self) -> None:
-        enough = self._capacity - len(self._busy) >= max(1, self._capacity // 8)
-        if self._more_due and enough and not self._stopped and self._refill is None:
-            self._refill = asyncio.create_task(self.fill())
-            self._refill.add_done_callback(self._refilled)
+        if not self._more_due or self._stopped or self._refill is not None:
+            return
+        if self._capacity - len(self._busy) < max(1, self._capacity // 8):
+            self._schedule.wake(self._due_set, 0.0)  # should the others take long, the few places are used all the same
+            return
+        self._refill = asyncio.create_task(self.fill())
+        self._refill.add_done_callback(self._refilled)
 
     def _refilled(self, task: asyncio.Task[None]) -> None:
         """A refill that failed is made up for by the next wake-up or sweep."""

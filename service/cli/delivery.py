@@ -5,11 +5,11 @@ from datetime import datetime
 import click
 
 from service.cli.operator import json_option, print_json, print_table, run
+from service.domain.deliveries import Delivery
 from service.domain.errors import NotFound
 from service.http.native.deliveries import MAX_PAGE, STATES, DeliveryDetails, delivery_details, shown_fields
 from service.resources import Resources
 from service.stores import keys
-from service.stores.delivery_log import Delivery
 
 _since = click.option("--since", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]), help="As 2026-01-31T12:00:00Z.")
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from pydantic_core import from_json
 
+from service.domain.deliveries import Delivery, DeliveryState
 from service.domain.endpoints import Endpoint
 from service.domain.lanes import BREAKER_HOLD_S, BREAKER_MAX_HOLD_S, BREAKER_TROUBLES, Sign
 from service.domain.predictions import json_bytes
@@ -26,42 +27,8 @@ _CURSOR: Final = re.compile(r"[0-9]{1,15}_[0-9]{1,9}")
 _ROUNDS: Final = 10
 """How many times a page's length of entries is looked at for one page."""
 
-DeliveryState = Literal["pending", "delivered", "dead"]
-
 Resent = Literal["queued", "gone", "busy", "not dead"]
 """What came of resending: it is due; there is no such delivery; an attempt is being made; it is not a dead letter."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One message owed to one address: a registered `endpoint`, or a request's own callback (`url`).
-
-    `message_id` is the same in every attempt. A prediction's event has its body in the prediction's log, any other
-    message carries its own. `schedule_from` is how many attempts had been made when it was last sent again: the
-    schedule begins anew there.
-    """
-
-    id: str
-    tenant: str
-    event: str
-    state: DeliveryState
-    attempts: int
-    created_at_ms: int
-    lane: str
-    message_id: str
-    prediction: str = ""
-    sequence: int = 0
-    endpoint: str = ""
-    url: str = ""
-    body: bytes = b""
-    traceparent: str = ""
-    schedule_from: int = 0
-    last_attempt_at_ms: int = 0
-
-    @property
-    def is_test(self) -> bool:
-        """Whether it only tests its endpoint: one attempt, of no consequence."""
-        return self.event == "endpoint.test"
 
 
 _FIELDS: Final = frozenset(Delivery.__slots__) - {"id"}

@@ -41,7 +41,8 @@ def endpoint_of(raw: bytes) -> Endpoint:
     """Read an endpoint from its JSON. Those read last are remembered: each delivery reads its own."""
     values = from_json(raw)
     known = {name: values[name] for name in Endpoint.__slots__ if name in values}
-    secrets = tuple(Secret(**secret) for secret in values["secrets"])
+    # An older version wrote the bare secrets.
+    secrets = tuple(Secret(one) if isinstance(one, str) else Secret(**one) for one in values["secrets"])
     return Endpoint(**known | {"events": tuple(values["events"]), "secrets": secrets})
 
 

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from service.domain.deliveries import Delivery
 from service.domain.errors import Conflict, NotFound
 from service.stores import keys
-from service.stores.delivery_log import Delivery, DeliveryLog
+from service.stores.delivery_log import DeliveryLog
 from service.stores.endpoint_store import EndpointStore
 from service.stores.prediction_store import PredictionStore
 from service.stores.work_schedule import WorkSchedule

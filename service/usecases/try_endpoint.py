@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from uuid_utils import uuid7
 
+from service.domain.deliveries import Delivery
 from service.domain.errors import NotFound, Overloaded
 from service.domain.lanes import trial_lane
 from service.domain.representations import endpoint_test_body
-from service.stores.delivery_log import Delivery, DeliveryLog
+from service.stores.delivery_log import DeliveryLog
 from service.stores.endpoint_store import EndpointStore
 from service.stores.work_schedule import WorkSchedule
 

@@ -6,12 +6,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.domain.deliveries import Delivery
 from service.domain.errors import FieldError, InvalidInput
 from service.http.bodies import read_model
 from service.http.native.deliveries import MAX_PAGE, PAGE, DeliveryShown, shown_fields
 from service.http.queries import moment_of, whole_number
 from service.stores import keys
-from service.stores.delivery_log import Delivery, DeliveryLog
+from service.stores.delivery_log import DeliveryLog
 from service.usecases.resend import MOST_AT_ONCE, Resend
 
 

@@ -240,6 +240,7 @@ def _recover() -> Operation:
         "Given up at or after this time.",
         Schema(type="string", schema_format="date-time"),
         rfc3339(EXAMPLE_TIME_MS),
+        required=True,
     )
     return operation(
         TAG,

@@ -53,12 +53,18 @@ def component(kind: str, name: str) -> Reference:
 
 
 def parameter(
-    name: str, where: Literal["path", "query", "header"], description: str, schema: Schema, example: Any
+    name: str,
+    where: Literal["path", "query", "header"],
+    description: str,
+    schema: Schema,
+    example: Any,
+    *,
+    required: bool = False,
 ) -> Parameter:
-    """One parameter; those of a path are required, no other."""
-    required = {"required": True} if where == "path" else {}
+    """One parameter; those of a path are always required."""
+    needed = {"required": True} if required or where == "path" else {}
     return Parameter.model_validate(
-        {"name": name, "in": where, "description": description, "schema": schema, "example": example, **required}
+        {"name": name, "in": where, "description": description, "schema": schema, "example": example, **needed}
     )
 
 

@@ -7,12 +7,13 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.domain.deliveries import Delivery
 from service.domain.errors import FieldError, InvalidInput, NotFound
 from service.domain.predictions import rfc3339
 from service.domain.tenants import Tenant
 from service.http.queries import one_of, whole_number
 from service.stores import keys
-from service.stores.delivery_log import Delivery, DeliveryLog, Page
+from service.stores.delivery_log import DeliveryLog, Page
 from service.usecases.resend import Resend
 
 STATES = ("pending", "delivered", "dead")

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic_core import from_json
 
-from service.stores.delivery_log import Delivery, DeliveryState, Unsendable
+from service.domain.deliveries import Delivery, DeliveryState
+from service.stores.delivery_log import Unsendable
 from tests.integration.stores.stack import START_MS, Stack
 
 DELIVERY = "bw:delivery:p1-1-callback"

@@ -4,8 +4,9 @@ from typing import Final
 
 import pytest
 
+from service.domain.deliveries import DeliveryState
 from service.domain.lanes import BREAKER_HOLD_S, BREAKER_MAX_HOLD_S, BREAKER_TROUBLES, Sign
-from service.stores.delivery_log import DeliveryState, Finished
+from service.stores.delivery_log import Finished
 from service.stores.lane_health import Health, LaneHealth
 from tests.integration.stores.stack import START_MS, Stack
 

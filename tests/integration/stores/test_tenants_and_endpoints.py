@@ -126,6 +126,15 @@ async def test_an_endpoint_of_a_newer_version_is_read(acme: Stack) -> None:
     assert await acme.endpoints.get("acme", "ep_1") == endpoint
 
 
+async def test_an_endpoint_of_an_older_version_is_read(acme: Stack) -> None:
+    """Its secrets are written plainly there."""
+    raw = b'{"id":"ep_1","tenant":"acme","url":"http://h/","events":[],"description":"","created_at_ms":1,"secrets":["a"]}'
+    await acme.commands("HSET", "bw:tenant:acme:endpoints", "ep_1", raw)
+    endpoint = await acme.endpoints.get("acme", "ep_1")
+    assert endpoint is not None
+    assert endpoint.secrets == (Secret("a"),)
+
+
 async def test_endpoints_are_bounded_and_listed_oldest_first(acme: Stack) -> None:
     """Exactly as many endpoints as are allowed get in; the list has them in the order of their ids."""
     ids = [f"ep_{n:03}" for n in range(MAX_ENDPOINTS)]
