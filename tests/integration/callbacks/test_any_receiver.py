@@ -55,7 +55,7 @@ def judge(attempts: list[tuple[float, int, int]], state: str) -> None:
         assert after - before <= SCHEDULE_S[number] * (1 + JITTER) + MAX_RETRY_AFTER_S
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(ANSWERS, min_size=1, max_size=9), min_size=1, max_size=4))
 def test_any_receiver_is_served_by_the_rules(redis_url: str, answers: list[list[int]]) -> None:
     """Random answers to random attempts, over days on one clock."""
