@@ -1,18 +1,16 @@
 """WHERE A CALLBACK IS SENT: one POST to an address the policy allows, no redirects, bounded time and answer.
 
-The policy is asked three times: about the URL, about every address its name resolves to, and about the address each
-socket connects to. The last is the one nothing gets around; an address written into the URL never reaches a resolver.
+The policy is asked three times: about the URL, and by guarded connections about every address its name resolves to and
+the address each socket connects to.
 """
 
 import asyncio
 import os
-import socket
 import ssl
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from types import TracebackType
@@ -20,14 +18,14 @@ from typing import Final
 
 import aiohttp
 import httpx2
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver
 from httpx_aiohttp.httpx2.transport import AiohttpTransport
 
 from service.domain.callback_address import CallbackPolicy
-from service.domain.callback_url import CallbackTarget
 from service.domain.errors import CallbackDenied
 from service.domain.retry_after import parse_retry_after
 from service.domain.webhook_retries import Outcome
+from service.guarded_connections import CheckedResolver, GuardedCall, guarded, guarded_transport
 
 TOTAL_S: Final = 15.0
 """Longest time for one attempt, in seconds, from looking up the name to the end of the answer."""
@@ -65,60 +63,6 @@ class AttemptResult:
 
 
 @dataclass(slots=True)
-class _Send:
-    """The send under way: what may be connected to, and the first address that was refused."""
-
-    policy: CallbackPolicy
-    target: CallbackTarget
-    denial: CallbackDenied | None = None
-
-    def check(self, address: str) -> None:
-        """Raise `CallbackDenied` for a denied address, and for every address after one."""
-        if self.denial is None:
-            try:
-                self.policy.check_address(self.target, address)
-            except CallbackDenied as denial:
-                self.denial = denial
-        if self.denial is not None:
-            raise self.denial
-
-
-# A resolver is told host and port, a socket factory only an address; the scheme, which also counts, neither of them.
-# Both run in the send's own context (happy eyeballs' tasks inherit it), so they find the send here, however many share
-# a connector. Outside of a send get() raises: nothing connects unchecked. A denial is written down in the send besides
-# being raised, because what aiohttp makes of the exception depends on how many addresses there were.
-_sending: ContextVar[_Send] = ContextVar("_sending")
-
-
-def _checked_socket(address_info: aiohttp.AddrInfoType) -> socket.socket:
-    """Make the socket for one connection attempt, of which happy eyeballs may start several."""
-    family, kind, protocol, _, address = address_info
-    _sending.get().check(str(address[0]))
-    return socket.socket(family, kind, protocol)
-
-
-class _CheckedResolver(AbstractResolver):
-    """Another resolver whose answers are all allowed: one denied address among them denies the name."""
-
-    def __init__(self, inner: AbstractResolver) -> None:
-        self._inner = inner
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
-        if not found:
-            raise OSError("the name has no address")
-        sending = _sending.get()
-        for one in found:
-            sending.check(one["host"])
-        return found
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-
-@dataclass(slots=True)
 class _Pool:
     """The connections made under one policy. `sends` are using it; once `evicted`, the last of them closes it."""
 
@@ -151,7 +95,7 @@ class WebhookSender:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._given_resolver = resolver
-        self._resolver: _CheckedResolver | None = None
+        self._resolver: CheckedResolver | None = None
         self._total_s = total_s
         self._connect_s = connect_s
         self._tls = tls or ssl.create_default_context()
@@ -159,7 +103,7 @@ class WebhookSender:
         self._pools: OrderedDict[CallbackPolicy, _Pool] = OrderedDict()
 
     async def __aenter__(self) -> "WebhookSender":
-        self._resolver = _CheckedResolver(self._given_resolver or aiohttp.ThreadedResolver())
+        self._resolver = CheckedResolver(self._given_resolver or aiohttp.ThreadedResolver())
         return self
 
     async def __aexit__(
@@ -187,7 +131,7 @@ class WebhookSender:
         except httpx2.InvalidURL:
             outcome, error = "denied", "the URL cannot be called"
         else:
-            outcome, error = await self._attempt(_Send(policy, target), request, answer)
+            outcome, error = await self._attempt(GuardedCall(policy, target), request, answer)
         return AttemptResult(
             outcome=outcome,
             status=answer.status,
@@ -206,19 +150,16 @@ class WebhookSender:
             extensions={"timeout": {"connect": self._connect_s, "pool": self._connect_s}},
         )
 
-    async def _attempt(self, sending: _Send, request: httpx2.Request, answer: _Answer) -> tuple[Outcome, str]:
+    async def _attempt(self, sending: GuardedCall, request: httpx2.Request, answer: _Answer) -> tuple[Outcome, str]:
         """Make the exchange, filling `answer`; return what it came to, and the failure in words."""
         failure: Exception | None = None
-        before = _sending.set(sending)
-        try:
+        with guarded(sending):
             async with self._pool(sending.policy) as transport:
                 try:
                     async with asyncio.timeout(self._total_s):
                         await _exchange(transport, request, answer)
                 except Exception as broken:  # whatever it was, it is this attempt's outcome
                     failure = broken
-        finally:
-            _sending.reset(before)
         if answer.status is not None:
             return _verdict(answer.status)
         if sending.denial is not None:
@@ -254,22 +195,7 @@ class WebhookSender:
     def _open(self) -> AiohttpTransport:
         if self._resolver is None:
             raise RuntimeError("the sender is not open")
-        connector = aiohttp.TCPConnector(
-            ssl=self._tls,
-            resolver=self._resolver,
-            socket_factory=_checked_socket,
-            use_dns_cache=False,  # a cached answer would not come past the check
-            keepalive_timeout=_KEEP_ALIVE_S,
-            limit=0,  # who sends bounds it: here a slow receiver would make the others wait
-        )
-        session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("accept", "accept-encoding"),
-            trust_env=False,
-            timeout=aiohttp.ClientTimeout(total=None),
-        )
-        return AiohttpTransport(client=session, verify=self._tls, trust_env=False)
+        return guarded_transport(self._resolver, self._tls, _KEEP_ALIVE_S)
 
 
 async def _exchange(transport: AiohttpTransport, request: httpx2.Request, answer: _Answer) -> None:
