@@ -19,19 +19,25 @@ from service.http.admin.dead_letters import DeadLetterHandlers
 from service.http.admin.reports import ReportHandlers
 from service.http.admin.tenants import TenantHandlers
 from service.http.authentication import Endpoint, authenticated, operators_only
+from service.http.native.content import ContentHandler
 from service.http.native.deliveries import DeliveryHandlers
 from service.http.native.endpoints import EndpointHandlers
+from service.http.native.event_stream import EventStreamHandler
 from service.http.native.events import EventsHandler
+from service.http.native.prediction_list import PredictionListHandler
 from service.http.native.predictions import PredictionHandlers
 from service.http.native.quota import QuotaHandler
 from service.http.openapi import docs_page, openapi_document
 from service.http.problems import on_crash, on_domain_error, on_http_exception
 from service.http.upstream_callbacks import UpstreamCallbackHandler
 from service.http.wavespeed.account import BalanceHandler, WebhookSecretHandler
+from service.http.wavespeed.envelope import Encoder
+from service.http.wavespeed.history import HistoryHandlers
+from service.http.wavespeed.media import MediaHandlers
 from service.http.wavespeed.results import ResultHandler
 from service.http.wavespeed.submit import SubmitHandler
 from service.probes import Probes
-from service.resources import UPSTREAM_CALLBACKS, Resources, watch_redis
+from service.resources import UPSTREAM_CALLBACKS, Resources, follow_moves, watch_redis
 from service.usecases.authenticate import AuthenticateOperator
 
 log = structlog.get_logger()
@@ -40,13 +46,33 @@ log = structlog.get_logger()
 def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
     """Every route of the gateway."""
     settings = resources.settings
-    submit = SubmitHandler(resources.submit, settings.base_url, settings.max_body_bytes)
-    result = authenticated(resources.authenticate, ResultHandler(resources.predictions, settings.base_url))
+    encoder = Encoder(resources.outputs)
+    submit = SubmitHandler(
+        resources.submit,
+        resources.await_end,
+        encoder,
+        settings.base_url,
+        settings.max_body_bytes,
+        settings.max_wait_s,
+    )
+    result = authenticated(resources.authenticate, ResultHandler(resources.predictions, encoder, settings.base_url))
+    history = HistoryHandlers(resources.prediction_list, resources.delete, settings.base_url, settings.max_body_bytes)
+    media = MediaHandlers(resources.uploads, settings.max_body_bytes, settings.max_upload_bytes)
     secret = WebhookSecretHandler(resources.tenants)
     balance = BalanceHandler(resources.ledger, resources.tenants, resources.clock)
     predictions = PredictionHandlers(
-        resources.submit, resources.cancel, resources.predictions, settings.base_url, settings.max_body_bytes
+        resources.submit,
+        resources.await_end,
+        resources.cancel,
+        resources.delete,
+        resources.predictions,
+        settings.base_url,
+        settings.max_body_bytes,
+        settings.max_wait_s,
     )
+    listed = PredictionListHandler(resources.prediction_list, settings.base_url)
+    stream = EventStreamHandler(resources.feed, resources.predictions)
+    content = ContentHandler(resources.predictions, resources.outputs)
     endpoints = EndpointHandlers(
         resources.register_endpoint,
         resources.change_endpoint,
@@ -64,12 +90,19 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
     return [
         # Tried in this order: the reads clients poll with come first, and the model route swallows any path.
         Route("/api/v3/predictions/{id}/result", result),
-        Route("/api/v3/predictions/{id}", result),
+        Route("/api/v2/predictions/{id}/result", result),  # where older nodes of ComfyUI still look
+        Route("/api/v3/predictions/delete", for_tenants(history.delete_many), methods=["POST"]),
+        _resource("/api/v3/predictions/{id}", GET=result, DELETE=for_tenants(history.delete)),
+        _resource("/api/v3/predictions", GET=for_tenants(history.list), POST=for_tenants(history.list)),
         Route("/api/v3/webhook/secret", for_tenants(secret)),
         Route("/api/v3/balance", for_tenants(balance)),
+        Route("/api/v3/media/uploads", for_tenants(media.ticket), methods=["POST"]),
+        Route("/api/v3/media/upload/binary", for_tenants(media.binary), methods=["POST"]),
         Route("/api/v3/{model:path}", for_tenants(submit), methods=["POST"]),
-        Route("/v1/predictions", for_tenants(predictions.create), methods=["POST"]),
-        Route("/v1/predictions/{id}", for_tenants(predictions.get)),
+        _resource("/v1/predictions", GET=for_tenants(listed), POST=for_tenants(predictions.create)),
+        _resource("/v1/predictions/{id}", GET=for_tenants(predictions.get), DELETE=for_tenants(predictions.delete)),
+        Route("/v1/predictions/{id}/events", for_tenants(stream)),
+        Route("/v1/predictions/{id}/content/{n}", for_tenants(content)),
         Route("/v1/predictions/{id}/cancel", for_tenants(predictions.cancel), methods=["POST"]),
         Route("/v1/quota", for_tenants(quota)),
         _resource("/v1/endpoints", GET=for_tenants(endpoints.list), POST=for_tenants(endpoints.create)),
@@ -171,8 +204,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with watch_redis(resources.redis_state, apply_tenants if tenants else None):
+        async with (
+            watch_redis(resources.redis_state, apply_tenants if tenants else None),
+            follow_moves(resources.feed),
+        ):
             yield
+            resources.feed.end()
             still_going = await resources.submit.drain(drain_left_s() if drain_left_s else resources.settings.drain_s)
             if still_going:
                 log.warning("submissions were still unanswered", submissions=still_going)

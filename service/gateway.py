@@ -19,6 +19,7 @@ async def run_gateway(settings: Settings) -> None:
             create_app(resources, lambda: server.draining, lambda: server.drain_left_s, tenants),
             settings.drain_s,
             settings.shutdown_grace_s,
+            resources.feed.end,
         )
         with stop_event(on_set=server.stop):
             log.info("gateway listening", host=settings.host, port=settings.port)

@@ -203,6 +203,9 @@ class Metrics:
             ("due_set",),
             registry=registry,
         )
+        self.streams_open = Gauge(
+            "breakwater_streams_open", "Event streams and requests held for a prediction's end.", registry=registry
+        )
         self.authentications = _Counter(
             "breakwater_authentications", "API key checks by result.", ("result",), registry=registry
         )

@@ -5,11 +5,11 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from arq.connections import ArqRedis
@@ -35,8 +35,10 @@ from service.stores.connections import connect, known_nodes
 from service.stores.delivery_log import DeliveryLog
 from service.stores.encryption import Encryption
 from service.stores.endpoint_store import EndpointStore
+from service.stores.event_feed import EventFeed
 from service.stores.event_log import EventLog
 from service.stores.lane_health import LaneHealth
+from service.stores.prediction_list import PredictionList
 from service.stores.prediction_store import PredictionStore
 from service.stores.quota_ledger import QuotaLedger
 from service.stores.redis_state import RedisState
@@ -47,12 +49,16 @@ from service.stores.upstream_secrets import UpstreamSecretStore
 from service.stores.work_schedule import WorkSchedule
 from service.upstream.client import SUBMIT_OVER_S, WaveSpeed, connect_upstream
 from service.upstream.key import UpstreamKey
+from service.upstream.outputs import Outputs, connect_outputs
 from service.upstream.task_list import TaskList
+from service.upstream.uploads import Uploads
 from service.usecases.administer import Administer
 from service.usecases.apply_tenants import ApplyTenants
 from service.usecases.authenticate import Authenticate
+from service.usecases.await_end import AwaitEnd
 from service.usecases.cancel import Cancel
 from service.usecases.change_endpoint import ChangeEndpoint
+from service.usecases.delete import Delete
 from service.usecases.find_stuck import FindStuck
 from service.usecases.find_task import FindTask
 from service.usecases.look import Look
@@ -93,6 +99,7 @@ class Resources:
     arq: ArqRedis
     schedule: WorkSchedule
     predictions: PredictionStore
+    prediction_list: PredictionList
     ledger: QuotaLedger
     tenants: TenantStore
     keys: ApiKeyStore
@@ -100,8 +107,11 @@ class Resources:
     endpoints: EndpointStore
     deliveries: DeliveryLog
     events: EventLog
+    feed: EventFeed
     lane_health: LaneHealth
     upstream: WaveSpeed
+    uploads: Uploads
+    outputs: Outputs
     authenticate: Authenticate
     administer: Administer
     apply_tenants: ApplyTenants
@@ -112,7 +122,9 @@ class Resources:
     try_endpoint: TryEndpoint
     resend: Resend
     submit: Submit
+    await_end: AwaitEnd
     cancel: Cancel
+    delete: Delete
     look: Look
     retain: Retain
     find_stuck: FindStuck
@@ -237,7 +249,10 @@ async def open_resources(
                 given_clock or time.monotonic,
             )
         )
+        outputs = await stack.enter_async_context(connect_outputs(settings.output_hosts, settings.upstream_url))
         predictions = PredictionStore(commands, scripts, now_ms)
+        feed = EventFeed(lambda: connect_redis(settings, 1), settings.tenant_streams)
+        metrics.streams_open.set_function(lambda: len(feed.places))
         ledger = QuotaLedger(commands, scripts, now_ms)
         tenants = TenantStore(commands, scripts, encryption)
         api_keys = ApiKeyStore(commands, scripts, now_ms)
@@ -263,6 +278,7 @@ async def open_resources(
             arq=arq,
             schedule=schedule,
             predictions=predictions,
+            prediction_list=PredictionList(commands, predictions),
             ledger=ledger,
             tenants=tenants,
             keys=api_keys,
@@ -270,8 +286,11 @@ async def open_resources(
             endpoints=endpoints,
             deliveries=deliveries,
             events=EventLog(commands),
+            feed=feed,
             lane_health=LaneHealth(commands),
             upstream=upstream,
+            uploads=Uploads(upstream),
+            outputs=outputs,
             authenticate=Authenticate(api_keys, metrics, time.monotonic),
             administer=administer,
             apply_tenants=ApplyTenants(administer.by("tenants file")),
@@ -294,7 +313,9 @@ async def open_resources(
                 clock,
                 _upstream_callback(settings, callback_ids),
             ),
+            await_end=AwaitEnd(feed, predictions),
             cancel=Cancel(predictions, transition),
+            delete=Delete(predictions, transition),
             look=Look(predictions, transition, schedule, upstream, find_task, timetable, metrics, clock),
             retain=Retain(predictions, transition, schedule, timetable, metrics, clock),
             find_stuck=FindStuck(predictions, schedule, metrics, clock),
@@ -308,7 +329,24 @@ async def open_resources(
 @asynccontextmanager
 async def watch_redis(state: RedisState, first: Callable[[], Awaitable[object]] | None = None) -> AsyncIterator[None]:
     """Look at Redis in the background for as long as the block runs; `first` is done before it counts as ready."""
-    task = asyncio.create_task(state.watch(first))
+    async with _in_background(state.watch(first)):
+        yield
+
+
+@asynccontextmanager
+async def follow_moves(feed: EventFeed) -> AsyncIterator[None]:
+    """Hear of moves in the background for as long as the block runs."""
+    async with _in_background(feed.follow()):
+        try:
+            yield
+        finally:
+            feed.end()
+
+
+@asynccontextmanager
+async def _in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Have work done for as long as the block runs."""
+    task = asyncio.create_task(work)
     try:
         yield
     finally:

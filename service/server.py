@@ -6,11 +6,16 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.domain.errors import BreakwaterError
+
+ABORT: Final = "breakwater.abort"
+"""Where a request's scope has what ends its connection at once, with whatever still waits to be sent."""
 
 
 class PortBusy(BreakwaterError):
@@ -27,18 +32,30 @@ def bind(host: str, port: int, variables: str = "") -> socket.socket:
         raise PortBusy(f"{named}cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}") from None
 
 
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's own, that lets an answer be cut off: closing waits for a client that may never read."""
+
+    def on_message_begin(self) -> None:
+        """Put that into the scope of the request that begins."""
+        super().on_message_begin()
+        self.scope[ABORT] = self.transport.abort  # type: ignore[typeddict-unknown-key] # under our own name
+
+
 class Server(uvicorn.Server):
     """uvicorn that takes its leave: it goes on answering for a grace, in which load balancers can take it out.
 
-    Without its own signal handling, which ends the process before it has tidied up.
+    Without its own signal handling, which ends the process before it has tidied up. `on_end` is called when the grace
+    is over: what would never end by itself has to then.
     """
 
-    def __init__(self, app: ASGIApp, drain_s: float, grace_s: float = 0.0) -> None:
+    def __init__(
+        self, app: ASGIApp, drain_s: float, grace_s: float = 0.0, on_end: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 self._answer,
                 interface="asgi3",
-                http="httptools",
+                http=_Protocol,
                 loop="uvloop",
                 log_config=None,
                 access_log=False,
@@ -51,6 +68,7 @@ class Server(uvicorn.Server):
         self._app = app
         self._drain_s = drain_s
         self._grace_s = grace_s
+        self._on_end = on_end
         self._stopped_at: float | None = None
 
     @contextmanager
@@ -84,6 +102,7 @@ class Server(uvicorn.Server):
         """Tell uvicorn to stop; the drain's bound counts from here."""
         self._stopped_at = self._stopped_at or time.monotonic()
         self.should_exit = True
+        self._on_end()
 
     @property
     def drain_left_s(self) -> float:

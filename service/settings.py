@@ -153,6 +153,24 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         1_048_576, ge=1024, le=67_108_864, description="Largest JSON body accepted, in bytes; more is answered 413."
     )
+    max_upload_bytes: int = Field(
+        104_857_600, ge=1024, le=10_737_418_240, description="Largest upload passed on, in bytes; more is answered 413."
+    )
+    max_wait_s: float = Field(
+        50.0,
+        ge=0,
+        le=600,
+        description="How long a request is held at most that waits for its prediction's end, in seconds: synchronous"
+        " mode, `Prefer: wait`. Keep it below the timeouts of what stands between callers and the gateway.",
+    )
+    tenant_streams: int = Field(
+        1_000, ge=1, le=20_000, description="Event streams and held requests a tenant may have open in one process."
+    )
+    output_hosts: str = Field(
+        "*.cloudfront.net, *.wavespeed.ai",
+        description="Where the gateway may fetch outputs from, host patterns and CIDRs, comma-separated; the upstream's"
+        " own origin always.",
+    )
     poll_scale: float = Field(
         1.0, gt=0, le=100, description="Multiplies every poll delay and the deadline; for tests, demos and drills."
     )
@@ -204,10 +222,10 @@ class Settings(BaseSettings):
                 raise ValueError("each sentinel must be HOST:PORT")
         return tuple(addresses)
 
-    @field_validator("callback_allow")
+    @field_validator("callback_allow", "output_hosts")
     @classmethod
     def _check_allow_list(cls, value: str) -> str:
-        """Refuse an allow-list that does not parse, at start rather than at the first callback."""
+        """Refuse an allow-list that does not parse, at start rather than when it is first needed."""
         CallbackPolicy.parse(value)
         return value
 

@@ -86,12 +86,12 @@ class CallbackPolicy:
         return self._hash
 
     @classmethod
-    def parse(cls, text: str, own: frozenset[tuple[str, int]] = frozenset()) -> "CallbackPolicy":
-        """Read the global list; `own` are the hosts and ports of the gateway's own Redis.
+    def parse(cls, text: str, own: frozenset[tuple[str, int]] = frozenset(), source: str = SETTING) -> "CallbackPolicy":
+        """Read the global list; `own` are the hosts and ports of the gateway's own Redis, `source` the list's name.
 
         Raises `ValueError` naming the entry that is wrong.
         """
-        return cls(SETTING, _parse_list(text), frozenset((_own_host(host), port) for host, port in own))
+        return cls(source, _parse_list(text), frozenset((_own_host(host), port) for host, port in own))
 
     def replaced_by(self, tenant_list: str | None) -> "CallbackPolicy":
         """Return the policy of a tenant with a list of its own, or this one when it has none (None).

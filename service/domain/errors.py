@@ -16,7 +16,10 @@
     ├── AlreadyExists        a name that must be new is taken
     ├── Conflict             what is asked does not fit the state things are in
     ├── TooMany              a bounded collection is full
+    ├── TooManyOpen          a tenant has as many streams, downloads or uploads open as it may
     ├── Overloaded           this process has as much in flight as it may
+    ├── OutputDenied         an output is where the gateway may not fetch from
+    ├── OutputGone           an output is no longer kept where it was
     ├── StoreUnavailable     Redis is away, full or too slow; what was asked may or may not have happened
     │   └── StoreOverloaded  refused before anything was sent to Redis
     └── UpstreamError        what a call to WaveSpeed came to
@@ -94,6 +97,18 @@ class Conflict(BreakwaterError):
 
 class TooMany(BreakwaterError):
     """A bounded collection has reached its bound; the text names it."""
+
+
+class TooManyOpen(BreakwaterError):
+    """The tenant has as many of something open in this process as it may; the text names it."""
+
+
+class OutputDenied(BreakwaterError):
+    """An output is at an address that the gateway may not fetch from; the text names the setting that decides."""
+
+
+class OutputGone(BreakwaterError):
+    """An output is no longer kept."""
 
 
 class Overloaded(BreakwaterError):

@@ -79,6 +79,9 @@ EVENT_OF: Final[Mapping[State, EventType]] = {
 }
 """The event a move into a state writes; the others are silent. `prediction.output_expiring` comes with no move."""
 
+END_EVENTS: Final = frozenset(EVENT_OF[state] for state in ENDED)
+"""The events of an end."""
+
 Money = Literal["", "held", "settled", "released"]
 MONEY_OF: Final[Mapping[State, Money]] = {State.COMPLETED: "settled", State.FAILED: "released"}
 """What an end means for the money held. A canceled or expired one may still be paid upstream: held until closed."""
@@ -89,6 +92,9 @@ the address only it was given, or its being the only fitting one in the upstream
 
 Closed = Literal["", "completed", "failed", "gone", "never_started", "orphaned"]
 """How a canceled or expired prediction turned out upstream; "orphaned" when nobody ever said."""
+
+Encoding = Literal["", "base64"]
+"""How outputs are read on WaveSpeed's face: as the URLs they are, or as what these hold, in base64."""
 
 MIN_RENAMED: Final = 8
 """Upstream ids shorter than this are left alone in the upstream's words: they would be found in innocent ones."""
@@ -106,7 +112,8 @@ class Prediction:
 
     `day` is the UTC day it was admitted and is booked to, `money` what became of its price; both are "" in records
     written before there was a ledger. `evidence` is how `upstream_id` came to be known. `expiring_sequence` is the
-    sequence of the event that told of its outputs' end, 0 before.
+    sequence of the event that told of its outputs' end, 0 before. `encoding` is the form its caller wants outputs in on
+    WaveSpeed's face; `metadata` the caller's own notes. One with `deleted_at_ms` is hidden from its tenant for good.
     """
 
     id: str
@@ -133,6 +140,9 @@ class Prediction:
     poll_failures: int = 0
     request_id: str = ""
     traceparent: str = ""
+    encoding: Encoding = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    deleted_at_ms: int = 0
     answer: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -201,8 +211,8 @@ def _moved(before: Prediction, to: State, **changed: Any) -> Change | None:
     sequence = before.sequence + (event is not None)
     kept = before.input if len(before.input) <= INPUT_KEPT_BYTES else b""
     money = MONEY_OF.get(to, before.money) if before.money == "held" else before.money
-    after = replace(before, **changed, state=to, rev=before.rev + 1, sequence=sequence, input=kept, money=money)
-    return Change(after, event)
+    moved: dict[str, Any] = {"state": to, "rev": before.rev + 1, "sequence": sequence, "input": kept, "money": money}
+    return Change(replace(before, **moved | changed), event)
 
 
 def confirmed(
@@ -279,6 +289,23 @@ def gone(before: Prediction, now_ms: int) -> Change | None:
     return _closed(before, "gone", now_ms) if before.closing else None
 
 
+def deleted(before: Prediction, now_ms: int) -> Change | None:
+    """Its tenant wants it gone: hidden for good, its words wiped, silently. One still going is canceled by that."""
+    if before.deleted_at_ms:
+        return None
+    wiped: dict[str, Any] = {
+        "deleted_at_ms": now_ms,
+        "input": b"",
+        "metadata": {},
+        "callback_url": "",
+        "answer": initial_answer(before.id, before.model, before.created_at_ms) | {"status": State.FAILED.value},
+    }
+    if before.state.ended:
+        return Change(replace(before, **wiped, rev=before.rev + 1))
+    change = _moved(before, State.CANCELED, ended_at_ms=now_ms, **wiped)
+    return change and Change(replace(change.after, sequence=before.sequence))
+
+
 def output_expiring(before: Prediction) -> Change | None:
     """Its outputs will be gone soon: an event, told once, and no move."""
     if not before.output_expires_at_ms or before.expiring_sequence:
@@ -295,9 +322,11 @@ def _closed(before: Prediction, how: Closed, now_ms: int, **changed: Any) -> Cha
 
 
 def _closed_by(before: Prediction, seen: Observation, now_ms: int) -> Change:
-    """Close by the upstream's verdict: a video that came after all is paid for, so it is given out."""
-    if seen.verdict == "failed":
+    """Close by the upstream's verdict: a video that came after all is paid for, so it is given out, unless deleted."""
+    if seen.verdict != "completed":
         return _closed(before, "failed", now_ms)
+    if before.deleted_at_ms:
+        return _closed(before, "completed", now_ms)
     told = {"status": State.FAILED.value, "error": before.answer.get("error", "")}
     answer = _with_expiry(_merged(before, seen, before.state) | told, before.ended_at_ms)
     return _closed(before, "completed", now_ms, answer=answer)

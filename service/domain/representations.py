@@ -38,6 +38,7 @@ def native_prediction(prediction: Prediction, base_url: str) -> dict[str, Any]:
         "has_nsfw_contents": answer.get("has_nsfw_contents", []),
         "error": answer.get("error") or None,
         "timings": answer.get("timings", {}),
+        "metadata": dict(prediction.metadata),
         "created_at": rfc3339(prediction.created_at_ms),
         "started_at": rfc3339(prediction.started_at_ms) if prediction.started_at_ms else None,
         "ended_at": rfc3339(ended) if ended else None,

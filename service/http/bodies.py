@@ -35,7 +35,16 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 async def read_json_object(request: Request, limit: int) -> dict[str, Any]:
     """The body as a JSON object. Raises `InvalidInput` naming line and column, or `PayloadTooLarge`."""
-    body = await read_body(request, limit)
+    return _json_object(await read_body(request, limit))
+
+
+async def read_json_object_or_nothing(request: Request, limit: int) -> dict[str, Any]:
+    """The same where every field may be left out: no body is an empty object."""
+    return _json_object(await read_body(request, limit) or b"{}")
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    """Parse a body. Raises `InvalidInput`."""
     try:
         parsed = from_json(body, allow_inf_nan=False)
     except ValueError as error:

@@ -97,6 +97,8 @@ UPSTREAM_READS: Final = "bw:upstream-reads"
 UPSTREAM_SECRET: Final = "bw:upstream-secret"  # noqa: S105 the name of a key
 QUEUE: Final = "arq:queue"
 CRON_QUEUE: Final = "arq:cron"
+MOVES: Final = "bw:moves"
+"""A channel, no key: `{prediction id}` for every event, and when a prediction is deleted."""
 DELIVERY_PREFIX: Final = "bw:delivery:"
 LANE_PREFIX: Final = "bw:lane:"
 PREDICTION_PREFIX: Final = "bw:prediction:"

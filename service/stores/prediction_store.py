@@ -5,9 +5,10 @@ write may or may not have happened: all of them can be repeated.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic_core import from_json
 
@@ -37,6 +38,7 @@ _INTEGERS: Final = frozenset(
         "sequence",
         "expiring_sequence",
         "poll_failures",
+        "deleted_at_ms",
     }
 )
 _NAMES: Final = tuple(f.name for f in fields(Prediction) if f.name != "id")
@@ -46,12 +48,22 @@ _STATES: Final = {state.value.encode(): state for state in State}
 
 def _reader(name: str) -> Callable[[bytes], Any]:
     """How one field of a record is read."""
-    special: dict[str, Callable[[bytes], Any]] = {"answer": from_json, "input": bytes, "state": _STATES.__getitem__}
+    special: dict[str, Callable[[bytes], Any]] = {
+        "answer": from_json,
+        "metadata": from_json,
+        "input": bytes,
+        "state": _STATES.__getitem__,
+    }
     return special.get(name, int if name in _INTEGERS else bytes.decode)
 
 
 _READERS: Final = tuple((name.encode(), name, _reader(name)) for name in _NAMES)
 """Each field as Redis names it, as we do, and how it is read: made once, since every look reads a record."""
+
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+"""What our ids look like."""
+
+_NOT_FOUND: Final = "prediction not found"
 
 Move = Literal["moved", "stale", "gone", "claimed"]
 
@@ -65,6 +77,13 @@ class Moved:
     owner: str = ""
 
 
+class ReadyAnswer(NamedTuple):
+    """An answer of WaveSpeed's face: JSON without `urls`; and whether its caller wants the outputs themselves in it."""
+
+    body: bytes
+    encoded: bool
+
+
 def record_of(prediction: Prediction) -> list[bytes | str]:
     """The whole record as Redis holds it: field, value, ...; what the admission script adds itself is left out."""
     return [part for name in _NAMES if name != "day" for part in (name, _encode(name, getattr(prediction, name)))]
@@ -72,7 +91,7 @@ def record_of(prediction: Prediction) -> list[bytes | str]:
 
 def _encode(name: str, value: Any) -> bytes | str:
     """Write one field of a prediction as Redis holds it."""
-    if name == "answer":
+    if name in ("answer", "metadata"):
         return json_bytes(value)
     return value if isinstance(value, bytes | str) else str(value)
 
@@ -104,15 +123,23 @@ class PredictionStore:
         record = await self._commands("HGETALL", keys.prediction(prediction_id))
         return _decode(prediction_id, pairs(record)) if record else None
 
-    async def read_answer(self, prediction_id: str, tenant_id: str) -> bytes:
-        """What WaveSpeed's face answers about a prediction, as ready-made JSON without `urls`: one round trip.
+    async def load_for(self, prediction_id: str, tenant_id: str) -> Prediction:
+        """A tenant's own prediction. Raises `NotFound` when there is none, it is another tenant's, or was deleted."""
+        prediction = await self.load(prediction_id) if _ID.fullmatch(prediction_id) else None
+        if prediction is None or prediction.tenant != tenant_id or prediction.deleted_at_ms:
+            raise NotFound(_NOT_FOUND)
+        return prediction
 
-        Raises `NotFound` when there is none, or it is another tenant's.
-        """
-        owner, answer = await self._commands("HMGET", keys.prediction(prediction_id), "tenant", "answer")
-        if owner is None or owner != tenant_id.encode():
-            raise NotFound("prediction not found")
-        return bytes(answer)
+    async def read_answer(self, prediction_id: str, tenant_id: str) -> ReadyAnswer:
+        """What WaveSpeed's face answers about a tenant's own prediction, in one round trip. Raises `NotFound`."""
+        if not _ID.fullmatch(prediction_id):  # unknown without a look
+            raise NotFound(_NOT_FOUND)
+        owner, answer, encoding, hidden = await self._commands(
+            "HMGET", keys.prediction(prediction_id), "tenant", "answer", "encoding", "deleted_at_ms"
+        )
+        if owner is None or owner != tenant_id.encode() or hidden not in (None, b"0"):
+            raise NotFound(_NOT_FOUND)
+        return ReadyAnswer(answer, bool(encoding))
 
     async def move(
         self,
@@ -155,6 +182,9 @@ class PredictionStore:
             keys.unconfirmed(after.model, after.input_sha256),
             keys.tenant_deliveries(after.tenant),
             keys.tenant_events(after.tenant),
+            keys.tenant_predictions(after.tenant),
+            keys.DEAD,
+            keys.tenant_dead(after.tenant),
         ]
         verdict, *told = await self._scripts.run(
             "transition",
@@ -183,6 +213,8 @@ class PredictionStore:
                 keys.LANE_PREFIX,
                 callback_lane(after.tenant, after.callback_url) if callback_body else "",
                 keys.EVENTS,
+                keys.MOVES,
+                "hide" if after.deleted_at_ms and not before.deleted_at_ms else "",
                 *changed,
             ],
         )
@@ -250,6 +282,11 @@ class PredictionStore:
             args=[prediction.id, token, keys.DELIVERY_PREFIX, keys.LANE_PREFIX],
         )
         return bool(purged)
+
+    async def events(self, prediction_id: str) -> dict[int, bytes]:
+        """The stored bodies of a prediction's events, by sequence; none when it is gone."""
+        stored = await self._commands("HGETALL", keys.prediction_events(prediction_id))
+        return {int(sequence): body for sequence, body in pairs(stored).items()}
 
     async def event_body(self, prediction_id: str, sequence: int) -> bytes | None:
         """The stored body of one event, or None when it is gone."""

@@ -61,7 +61,7 @@ _CONNECTIONS: Final = 512
 LIST_PAGE: Final = 100
 """Tasks on one page of a list: the most the upstream gives."""
 
-Operation = Literal["submit", "result", "list", "webhook_secret"]
+Operation = Literal["submit", "result", "list", "webhook_secret", "upload"]
 Answer = TypeVar("Answer")
 
 
@@ -83,7 +83,7 @@ class WaveSpeed:
         self._transport = transport
         self.key = key
         self._metrics = metrics
-        self._base_url = base_url
+        self.base_url = base_url
         self._breaker = breaker or CircuitBreaker()
         self._monotonic = monotonic
         metrics.upstream_breaker_open.set_function(lambda: self._breaker.state(monotonic()) != "closed")
@@ -112,7 +112,7 @@ class WaveSpeed:
             )
         except (ValueError, httpx2.InvalidURL) as unsendable:  # a key or header that HTTP cannot carry
             raise NeverSent("the request cannot be sent as it is") from unsendable
-        return await self._call("submit", request, SUBMIT_S, submit_answer, _submit_failure)
+        return await self.call("submit", request, SUBMIT_S, submit_answer, _submit_failure)
 
     async def fetch(self, upstream_id: str) -> Observation:
         """Look at one task. Raises `ReadFailed` for anything that is not a verdict."""
@@ -138,7 +138,7 @@ class WaveSpeed:
         }
         request = httpx2.Request(
             "POST",
-            f"{self._base_url}/api/v3/predictions",
+            f"{self.base_url}/api/v3/predictions",
             content=json_bytes(wanted),
             headers={"content-type": "application/json", "authorization": self.key.authorization()},
         )
@@ -148,7 +148,7 @@ class WaveSpeed:
         """The secret the upstream signs its callbacks with. Raises `ReadFailed`."""
         request = httpx2.Request(
             "GET",
-            f"{self._base_url}/api/v3/webhook/secret",
+            f"{self.base_url}/api/v3/webhook/secret",
             headers={"authorization": self.key.authorization()},
         )
         return await self._read("webhook_secret", request, secret_answer)
@@ -162,7 +162,7 @@ class WaveSpeed:
             self._count_call(operation, "paused")
             raise ReadsPaused(wait_s)
         try:
-            answer = await self._call(operation, request, READ_S, read, _read_failure)
+            answer = await self.call(operation, request, READ_S, read, read_failure)
         except ReadFailed as failure:
             if failure.in_trouble:
                 self._breaker.failed(self._monotonic())
@@ -172,7 +172,7 @@ class WaveSpeed:
         self._breaker.succeeded()
         return answer
 
-    async def _call(
+    async def call(
         self,
         operation: Operation,
         request: httpx2.Request,
@@ -252,7 +252,7 @@ def _submit_failure(broken: Exception) -> UpstreamError:
     return OutcomeUnknown(f"no readable answer: {_reason(broken)}")
 
 
-def _read_failure(broken: Exception) -> UpstreamError:
+def read_failure(broken: Exception) -> UpstreamError:
     """What a broken exchange says of a look: nothing, but that the upstream is in trouble."""
     return ReadFailed(_reason(broken), in_trouble=True)
 

@@ -169,6 +169,17 @@ def secret_answer(status: int, body: bytes, retry_after_s: float | None) -> str:
     return secret
 
 
+def upload_answer(status: int, body: bytes, retry_after_s: float | None) -> Mapping[str, Any]:
+    """Read what became of an upload, or where one may go. Raises `UpstreamRefused` or `ReadFailed`."""
+    envelope = _envelope(body)
+    if 400 <= status < 500 and status != 408:
+        raise _refusal(status, _message(envelope, "refused"), retry_after_s)
+    code = envelope.get("code") if envelope else None
+    if status == 200 and type(code) is int and code != 200:
+        raise _refusal(_status_of(code), _message(envelope, "refused"), retry_after_s)
+    return _read_data(status, body, retry_after_s)
+
+
 def callback_task(body: bytes) -> CalledBack | None:
     """Read the task a callback is about, None when that cannot be told: the bare prediction, without an envelope."""
     data = _envelope(body)

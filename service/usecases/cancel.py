@@ -24,8 +24,12 @@ class Cancel:
 
         Raises `NotFound` (also for another tenant's), `Conflict` when it has ended otherwise, `StoreUnavailable`.
         """
-        prediction = await self.predictions.load(prediction_id)
-        if prediction is None or (tenant_id and prediction.tenant != tenant_id):
+        prediction: Prediction | None
+        if tenant_id:
+            prediction = await self.predictions.load_for(prediction_id, tenant_id)
+        else:
+            prediction = await self.predictions.load(prediction_id)
+        if prediction is None:
             raise NotFound("prediction not found")
         after = await self.transition(prediction, lambda p, now: ended_by_gateway(p, State.CANCELED, REASON, now))
         if after.state is not State.CANCELED:

@@ -25,6 +25,7 @@ from service.domain.errors import (
 from service.domain.limits import LimitState, QuotaExceeded
 from service.domain.polling import first_look_s
 from service.domain.predictions import (
+    Encoding,
     Prediction,
     State,
     confirmed,
@@ -63,7 +64,8 @@ class Submission:
     """What a caller wants: model, inputs as sent, and the callback of this one request ("" for none).
 
     `headers` are the caller's that may travel upstream; `request_id` and `traceparent` tie logs and traces together.
-    `idempotency_key` ("" for none) holds for one tenant on one `route`.
+    `idempotency_key` ("" for none) holds for one tenant on one `route`. `encoding` is how outputs are to be read there,
+    `metadata` the caller's own notes.
     """
 
     model: str
@@ -74,15 +76,18 @@ class Submission:
     traceparent: str = ""
     idempotency_key: str = ""
     route: str = ""
+    encoding: Encoding = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     def idempotency(self, tenant_id: str) -> IdempotencyKey | None:
         """What tells copies of this submission apart from other requests, if its caller gave a key."""
         if not self.idempotency_key:
             return None
         scope = json_bytes([tenant_id, self.route, self.idempotency_key])
-        return IdempotencyKey(
-            sha256(scope).hexdigest(), fingerprint([self.model, self.callback_url, dict(self.inputs)])
-        )
+        asked: list[Any] = [self.model, self.callback_url, dict(self.inputs)]
+        if self.encoding or self.metadata:
+            asked += [self.encoding, dict(self.metadata)]
+        return IdempotencyKey(sha256(scope).hexdigest(), fingerprint(asked))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +216,8 @@ class Submit:
             money="held",
             request_id=submission.request_id,
             traceparent=submission.traceparent,
+            encoding=submission.encoding,
+            metadata=submission.metadata,
             answer=initial_answer(prediction_id, model.id, now_ms),
         )
 

@@ -1,25 +1,34 @@
-"""`/v1/predictions`: submit, read and cancel in the native form."""
+"""`/v1/predictions`: submit, read, cancel and delete in the native form."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service.domain.callback_url import MAX_URL
-from service.domain.errors import NotFound
-from service.domain.predictions import json_bytes
+from service.domain.predictions import Prediction, json_bytes
 from service.domain.representations import native_prediction
 from service.domain.tenants import Tenant
 from service.http.access_log import note, request_id
 from service.http.bodies import read_model
 from service.http.idempotency import accepted_headers, idempotency_key
-from service.http.wavespeed.results import is_prediction_id
+from service.http.preferences import applied, preferred_wait_s
+from service.http.streaming import noticing_hang_up
 from service.http.wavespeed.submit import travelling
 from service.stores.prediction_store import PredictionStore
+from service.usecases.await_end import AwaitEnd
 from service.usecases.cancel import Cancel
+from service.usecases.delete import Delete
 from service.usecases.submit import Submission, Submit
+
+MAX_METADATA: Final = 16
+"""Most pairs of metadata a prediction may have."""
+
+MetadataName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,40}$")]
+MetadataValue = Annotated[str, StringConstraints(max_length=200)]
 
 
 class NewPrediction(BaseModel):
@@ -32,20 +41,29 @@ class NewPrediction(BaseModel):
     webhook: str | None = Field(
         None, min_length=1, max_length=MAX_URL, description="A URL that is called back when this prediction ends."
     )
+    metadata: dict[MetadataName, MetadataValue] = Field(
+        default_factory=dict,
+        max_length=MAX_METADATA,
+        description="Notes of your own: names of letters, digits, `_`, `.`, `-`, and short texts. They come back in "
+        "answers and callbacks, and lists can be asked for them; WaveSpeed never sees them.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionHandlers:
-    """Submit, read, cancel."""
+    """Submit, read, cancel, delete."""
 
     submit: Submit
+    await_end: AwaitEnd
     cancel_prediction: Cancel
+    delete_prediction: Delete
     predictions: PredictionStore
     base_url: str
     max_body_bytes: int
+    max_wait_s: float
 
     async def create(self, request: Request, tenant: Tenant) -> Response:
-        """Answer 202 with the prediction and where it is read."""
+        """Answer 202 with the prediction and where it is read: at once, or when it has ended, if that is preferred."""
         wanted = await read_model(request, NewPrediction, self.max_body_bytes)
         headers = travelling(request)
         accepted = await self.submit(
@@ -59,27 +77,46 @@ class PredictionHandlers:
                 traceparent=headers.get("traceparent", ""),
                 idempotency_key=idempotency_key(request),
                 route="native",
+                metadata=wanted.metadata,
             ),
         )
         note(request.scope, prediction=accepted.prediction.id)
-        body = json_bytes(native_prediction(accepted.prediction, self.base_url))
-        location = {"location": f"/v1/predictions/{accepted.prediction.id}"}
-        return Response(body, 202, location | accepted_headers(accepted), "application/json")
+        prediction, granted = await self._waited_for(request, accepted.prediction)
+        location = {"location": f"/v1/predictions/{prediction.id}"}
+        return self._answer(prediction, 202, location | accepted_headers(accepted) | granted)
 
     async def get(self, request: Request, tenant: Tenant) -> Response:
-        """Answer the prediction, or 404 for an id that is unknown or another tenant's."""
-        prediction_id = request.path_params["id"]
-        prediction = await self.predictions.load(prediction_id) if is_prediction_id(prediction_id) else None
-        if prediction is None or prediction.tenant != tenant.id:
-            raise NotFound("prediction not found")
+        """Answer the prediction, once it has ended if that is preferred; 404 for an id that is not the tenant's."""
+        prediction = await self.predictions.load_for(request.path_params["id"], tenant.id)
         note(request.scope, prediction=prediction.id)
-        return Response(json_bytes(native_prediction(prediction, self.base_url)), media_type="application/json")
+        prediction, granted = await self._waited_for(request, prediction)
+        return self._answer(prediction, 200, granted)
 
     async def cancel(self, request: Request, tenant: Tenant) -> Response:
         """Answer the canceled prediction; 404 as above, 409 when it has ended otherwise."""
-        prediction_id = request.path_params["id"]
-        if not is_prediction_id(prediction_id):
-            raise NotFound("prediction not found")
-        note(request.scope, prediction=prediction_id)
-        prediction = await self.cancel_prediction(prediction_id, tenant.id)
-        return Response(json_bytes(native_prediction(prediction, self.base_url)), media_type="application/json")
+        prediction = await self.cancel_prediction(request.path_params["id"], tenant.id)
+        note(request.scope, prediction=prediction.id)
+        return self._answer(prediction, 200, {})
+
+    async def delete(self, request: Request, tenant: Tenant) -> Response:
+        """Answer 204 when it is gone for good; 404 as above."""
+        prediction = await self.delete_prediction(request.path_params["id"], tenant.id)
+        note(request.scope, prediction=prediction.id)
+        return Response(status_code=204)
+
+    def _answer(self, prediction: Prediction, status: int, headers: dict[str, str]) -> Response:
+        """A prediction in the native form."""
+        return Response(json_bytes(native_prediction(prediction, self.base_url)), status, headers, "application/json")
+
+    async def _waited_for(self, request: Request, prediction: Prediction) -> tuple[Prediction, dict[str, str]]:
+        """The prediction after the wait that its caller prefers, if any, and the header that says so."""
+        wait_s = preferred_wait_s(request, self.max_wait_s)
+        if not wait_s:
+            return prediction, {}
+        with ExitStack() as stack:
+            prediction = await self.await_end(
+                prediction,
+                wait_s,
+                lambda listener: stack.enter_context(noticing_hang_up(request.receive, listener.end)),
+            )
+        return prediction, applied(wait_s)

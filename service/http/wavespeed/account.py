@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from service.domain.limits import window_of
 from service.domain.money import MICROS_PER_DOLLAR
-from service.domain.predictions import json_bytes
 from service.domain.tenants import Tenant
+from service.http.wavespeed.envelope import NO_STORE, success
 from service.stores.quota_ledger import QuotaLedger
 from service.stores.tenant_store import TenantStore
 
@@ -26,8 +26,7 @@ class WebhookSecretHandler:
 
     async def __call__(self, request: Request, tenant: Tenant) -> Response:
         """Answer WaveSpeed's envelope; the answer must not be kept by anything on the way."""
-        body = {"code": 200, "message": "success", "data": {"secret": await self.tenants.callback_secret(tenant.id)}}
-        return Response(json_bytes(body), headers={"cache-control": "no-store"}, media_type="application/json")
+        return success({"secret": await self.tenants.callback_secret(tenant.id)}, NO_STORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,5 +45,4 @@ class BalanceHandler:
         if budget is not None and "budget" not in limits.shadow:
             ledger = await self.ledger.ledger(tenant.id, window_of(int(self.clock() * 1000)).month)
             balance = max(0, budget - ledger.spent) / MICROS_PER_DOLLAR
-        body = {"code": 200, "message": "success", "data": {"balance": balance}}
-        return Response(json_bytes(body), headers={"cache-control": "no-store"}, media_type="application/json")
+        return success({"balance": balance}, NO_STORE)

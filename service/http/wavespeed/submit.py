@@ -1,6 +1,7 @@
 """WHERE A DROP-IN SUBMISSION ENTERS: `POST /api/v3/{model}`."""
 
 import re
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,12 +10,15 @@ from starlette.responses import Response
 
 from service.domain.callback_url import MAX_URL
 from service.domain.errors import FieldError, InvalidInput
-from service.domain.predictions import Prediction, json_bytes
+from service.domain.predictions import Prediction, State
 from service.domain.representations import wavespeed_prediction
 from service.domain.tenants import Tenant
 from service.http.access_log import note, request_id
 from service.http.bodies import read_json_object
 from service.http.idempotency import accepted_headers, idempotency_key
+from service.http.streaming import noticing_hang_up
+from service.http.wavespeed.envelope import Encoder, success
+from service.usecases.await_end import AwaitEnd
 from service.usecases.submit import Submission, Submit
 
 TRAVELLING_HEADERS: Final = (
@@ -38,40 +42,57 @@ class SubmitHandler:
     """Translate a WaveSpeed submission into a `Submission`, and the prediction back."""
 
     submit: Submit
+    await_end: AwaitEnd
+    encoder: Encoder
     base_url: str
     max_body_bytes: int
+    max_wait_s: float
 
     async def __call__(self, request: Request, tenant: Tenant) -> Response:
-        """Answer 200 with WaveSpeed's envelope, or the error envelope with the matching status."""
+        """Answer 200 with WaveSpeed's envelope, or the error envelope with the matching status.
+
+        In synchronous mode only when the prediction has ended, or when it has been waited for long enough.
+        """
         inputs = await read_json_object(request, self.max_body_bytes)
         synchronous = self._take_flag(inputs, "enable_sync_mode")
-        if self._take_flag(inputs, "enable_base64_output"):
-            raise InvalidInput([FieldError("enable_base64_output", "is not supported; read the output URLs instead")])
+        encoded = self._take_flag(inputs, "enable_base64_output")
+        callback_url = self._take_callback(request, inputs)
+        if encoded and callback_url:
+            told = "a webhook callback does not carry base64 output; leave one of the two out"
+            raise InvalidInput([FieldError("enable_base64_output", told)])
         headers = travelling(request)
         submission = Submission(
             model=request.path_params["model"],
-            callback_url=self._take_callback(request, inputs),
+            callback_url=callback_url,
             inputs=inputs,
             headers=headers,
             request_id=request_id(request.scope),
             traceparent=headers.get("traceparent", ""),
             idempotency_key=idempotency_key(request),
             route="wavespeed",
+            encoding="base64" if encoded else "",
         )
         accepted = await self.submit(tenant, submission)
         note(request.scope, prediction=accepted.prediction.id)
-        return Response(
-            self._envelope(accepted.prediction, synchronous),
-            headers=accepted_headers(accepted),
-            media_type="application/json",
-        )
+        answered = accepted_headers(accepted)
+        if not synchronous:
+            return success(wavespeed_prediction(accepted.prediction, self.base_url), answered)
+        ended = await self._waited_for(request, accepted.prediction)
+        data = wavespeed_prediction(ended, self.base_url)
+        if not ended.state.ended:
+            return success(data | {"status": "processing", "code": _SYNC_TIMEOUT}, answered)
+        if encoded and ended.state is State.COMPLETED:
+            return await self.encoder.success(data, tenant.id, answered)
+        return success(data, answered)
 
-    def _envelope(self, prediction: Prediction, synchronous: bool) -> bytes:
-        """WaveSpeed's success envelope."""
-        data: dict[str, Any] = wavespeed_prediction(prediction, self.base_url)
-        if synchronous:
-            data |= {"status": "processing", "code": _SYNC_TIMEOUT}
-        return json_bytes({"code": 200, "message": "success", "data": data})
+    async def _waited_for(self, request: Request, prediction: Prediction) -> Prediction:
+        """The prediction at its end, or as it stands when that takes too long or its caller has hung up."""
+        with ExitStack() as stack:
+            return await self.await_end(
+                prediction,
+                self.max_wait_s,
+                lambda listener: stack.enter_context(noticing_hang_up(request.receive, listener.end)),
+            )
 
     @staticmethod
     def _take_flag(inputs: dict[str, Any], name: str) -> bool:

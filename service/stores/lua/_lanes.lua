@@ -62,3 +62,24 @@ local function receivers_of(endpoints, type, except)
   end
   return found
 end
+
+-- Forget a prediction's deliveries, whatever their state: they leave their lanes and the given lists. `set` names them;
+-- it is forgotten too.
+local function drop_deliveries(set, due_lanes, deliveries, lanes, lists)
+  for _, id in ipairs(redis.call('SMEMBERS', set)) do
+    local lane = redis.call('HGET', deliveries .. id, 'lane')
+    redis.call('DEL', deliveries .. id, deliveries .. id .. ':attempts')
+    for _, list in ipairs(lists) do
+      redis.call('ZREM', list, id)
+    end
+    if lane then
+      for _, part in ipairs({':due', ':taken', ':deliveries', ':dead'}) do
+        redis.call('ZREM', lanes .. lane .. part, id)
+      end
+      if redis.call('EXISTS', lanes .. lane .. ':due', lanes .. lane .. ':taken') == 0 then
+        redis.call('ZREM', due_lanes, lane)
+      end
+    end
+  end
+  redis.call('DEL', set)
+end

@@ -11,21 +11,7 @@
 -- Returns 1, or 0 when the lease was lost; 0 writes nothing.
 local due = redis.call('ZSCORE', KEYS[5], ARGV[1])
 if not due or tonumber(due) ~= tonumber(ARGV[2]) then return 0 end
-for _, id in ipairs(redis.call('SMEMBERS', KEYS[3])) do
-  local lane = redis.call('HGET', ARGV[3] .. id, 'lane')
-  redis.call('DEL', ARGV[3] .. id, ARGV[3] .. id .. ':attempts')
-  for _, list in ipairs({KEYS[6], KEYS[8], KEYS[9]}) do
-    redis.call('ZREM', list, id)
-  end
-  if lane then
-    for _, part in ipairs({':due', ':taken', ':deliveries', ':dead'}) do
-      redis.call('ZREM', ARGV[4] .. lane .. part, id)
-    end
-    if redis.call('EXISTS', ARGV[4] .. lane .. ':due', ARGV[4] .. lane .. ':taken') == 0 then
-      redis.call('ZREM', KEYS[10], lane)
-    end
-  end
-end
+drop_deliveries(KEYS[3], KEYS[10], ARGV[3], ARGV[4], {KEYS[6], KEYS[8], KEYS[9]})
 if KEYS[11] and redis.call('GET', KEYS[11]) == ARGV[1] then redis.call('DEL', KEYS[11]) end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 redis.call('ZREM', KEYS[4], ARGV[1])

@@ -4,7 +4,8 @@
 -- KEYS[9] open predictions, KEYS[10] due:retain, KEYS[11] its deliveries, KEYS[12] the orphaned
 -- KEYS[13] the unconfirmed of its model and inputs
 -- KEYS[14] the tenant's deliveries, KEYS[15] the tenant's events
--- KEYS[16] the upstream task index, of the task it has or had: claimed, released, or kept as long as the record
+-- KEYS[16] the tenant's predictions, KEYS[17] dead letters, KEYS[18] the tenant's dead letters: for one that is deleted
+-- KEYS[19] the upstream task index, of the task it has or had: claimed, released, or kept as long as the record
 -- ARGV[1] prediction id
 -- ARGV[2] the revision the change was computed from
 -- ARGV[3] ms until the next look, or "" when there is nothing more to look at
@@ -25,25 +26,27 @@
 -- ARGV[18] among the unconfirmed: "join" (then KEYS[13] lives ARGV[19] ms), "leave" or ""
 -- ARGV[20] most entries of the orphaned if it is one from now on, else ""
 -- ARGV[21] prefix of lanes, ARGV[22] the callback's lane, ARGV[23] most events the tenant's log keeps
--- ARGV[24...] the record's changed fields: field, value, ...
+-- ARGV[24] the channel on which moves are told
+-- ARGV[25] "hide" when its tenant deleted it: what was owed of it, and its events, go with it
+-- ARGV[26...] the record's changed fields: field, value, ...
 -- Returns {"moved", deliveries made}, or {"stale"} (another writer was first), {"gone"}, {"claimed", owner} (the
 -- upstream task belongs to another prediction); these three write nothing.
 local revision = redis.call('HGET', KEYS[1], 'rev')
 if not revision then return {'gone'} end
 if revision ~= ARGV[2] then return {'stale'} end
 if ARGV[5] == 'claim' then
-  local owner = redis.call('GET', KEYS[16])
+  local owner = redis.call('GET', KEYS[19])
   if owner and owner ~= ARGV[1] then return {'claimed', owner} end
 end
 local now = now_ms(ARGV[13])
 local receivers = ARGV[6] ~= '' and receivers_of(KEYS[4], ARGV[6]) or {}
 -- Nothing was written up to here; from here on nothing can fail.
-redis.call('HSET', KEYS[1], unpack(ARGV, 24))
+redis.call('HSET', KEYS[1], unpack(ARGV, 26))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 if ARGV[5] == 'claim' then
-  redis.call('SET', KEYS[16], ARGV[1], 'PX', ARGV[4])
-elseif KEYS[16] and redis.call('GET', KEYS[16]) == ARGV[1] then
-  redis.call('PEXPIRE', KEYS[16], ARGV[5] == 'release' and 0 or ARGV[4])
+  redis.call('SET', KEYS[19], ARGV[1], 'PX', ARGV[4])
+elseif KEYS[19] and redis.call('GET', KEYS[19]) == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[19], ARGV[5] == 'release' and 0 or ARGV[4])
 end
 if ARGV[3] == '' then
   redis.call('ZREM', KEYS[3], ARGV[1])
@@ -76,7 +79,14 @@ if held[1] and (ARGV[14] ~= '' or ARGV[15] ~= '') then -- a record of an older v
   end
   book(KEYS[7], KEYS[8], held[1], held[2], columns)
 end
+if ARGV[25] == 'hide' then
+  drop_deliveries(KEYS[11], KEYS[5], ARGV[11], ARGV[21], {KEYS[14], KEYS[17], KEYS[18]})
+  redis.call('DEL', KEYS[2])
+  redis.call('ZREM', KEYS[16], ARGV[1])
+  redis.call('PUBLISH', ARGV[24], ARGV[1])
+end
 if ARGV[6] == '' then return {'moved', 0} end
+redis.call('PUBLISH', ARGV[24], ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[7], ARGV[8])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 local owner = redis.call('HMGET', KEYS[1], 'tenant', 'traceparent')

@@ -269,12 +269,13 @@ async def test_inputs_and_answers_come_back_as_they_were(acme: Stack, text: str)
 
 async def test_an_answer_is_for_its_tenant_alone(acme: Stack) -> None:
     """A foreign tenant's prediction looks exactly like one that does not exist."""
-    await acme.admit()
-    assert b'"id":"p1"' in await acme.predictions.read_answer("p1", "acme")
+    ours, unknown_to_all = "0" * 31 + "1", "0" * 31 + "2"
+    await acme.admit(ours)
+    assert f'"id":"{ours}"'.encode() in (await acme.predictions.read_answer(ours, "acme")).body
     with pytest.raises(NotFound) as foreign:
-        await acme.predictions.read_answer("p1", "rival")
+        await acme.predictions.read_answer(ours, "rival")
     with pytest.raises(NotFound) as unknown:
-        await acme.predictions.read_answer("p2", "acme")
+        await acme.predictions.read_answer(unknown_to_all, "acme")
     assert str(foreign.value) == str(unknown.value)
 
 

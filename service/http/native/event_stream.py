@@ -1,0 +1,107 @@
+"""`GET /v1/predictions/{id}/events`: a prediction's events as they happen, as server-sent events (WHATWG HTML, 9.2).
+
+The `id` of each is its sequence. Whoever comes back with it as `Last-Event-ID` misses nothing: the log is read after
+listening has begun, and again with all news. The stream ends with the prediction; asked for more after that, 204 tells
+an EventSource not to come back.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic_core import from_json
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.domain.errors import FieldError, InvalidInput, NotFound, StoreUnavailable
+from service.domain.predictions import END_EVENTS, Prediction
+from service.domain.tenants import Tenant
+from service.http.access_log import note
+from service.http.streaming import PiecewiseResponse
+from service.stores.event_feed import EventFeed, Listener
+from service.stores.prediction_store import PredictionStore
+
+HEARTBEAT_S: Final = 15.0
+"""After so much silence a comment is sent, so that nothing on the way takes the stream for dead."""
+
+_LOOK_AGAIN_S: Final = 2.0
+"""Until the next look when Redis gave no answer."""
+
+_RETRY: Final = b"retry: 2000\n\n"
+"""How long an EventSource waits, in ms, before it comes back."""
+
+_HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+"""Nothing on the way keeps or gathers what is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventStreamHandler:
+    """Stream the log of one prediction. `heartbeat_s` in seconds."""
+
+    feed: EventFeed
+    predictions: PredictionStore
+    heartbeat_s: float = HEARTBEAT_S
+
+    async def __call__(self, request: Request, tenant: Tenant) -> Response:
+        """Answer the stream, 204 when all of it is known already, or 404 as for reading the prediction."""
+        after = _last_event_id(request)
+        prediction_id = request.path_params["id"]
+        async with AsyncExitStack() as stack:
+            listener = stack.enter_context(self.feed.listening(prediction_id, tenant.id))
+            prediction = await self.predictions.load_for(prediction_id, tenant.id)
+            note(request.scope, prediction=prediction.id)
+            events = await self.predictions.events(prediction.id)
+            if prediction.state.ended and not any(sequence > after for sequence in events):
+                return Response(status_code=204)
+            return PiecewiseResponse(
+                self._pieces(listener, prediction, events, after),
+                headers=_HEADERS,
+                media_type="text/event-stream",
+                on_gone=listener.end,
+                open_until_sent=stack.pop_all(),
+            )
+
+    async def _pieces(
+        self, listener: Listener, prediction: Prediction, events: Mapping[int, bytes], after: int
+    ) -> AsyncGenerator[bytes, None]:
+        """What is sent: what happened since, and then what happens."""
+        yield _RETRY
+        while True:
+            news = sorted(sequence for sequence in events if sequence > after)
+            for after in news:
+                yield _event(after, events[after])
+            if listener.over or any(_type(body) in END_EVENTS for body in events.values()):
+                return
+            if not await listener.wait(self.heartbeat_s):
+                yield b":\n\n"
+                continue
+            try:
+                events = await self.predictions.events(prediction.id)
+                if not any(sequence > after for sequence in events):
+                    await self.predictions.load_for(prediction.id, prediction.tenant)
+            except StoreUnavailable:
+                await listener.wait(_LOOK_AGAIN_S)
+                listener.wake()
+            except NotFound:  # it was deleted
+                return
+
+
+def _last_event_id(request: Request) -> int:
+    """The sequence the caller knows already, 0 for none. Raises `InvalidInput`."""
+    given = request.headers.get("last-event-id", "").strip() or request.query_params.get("after", "")
+    if not given:
+        return 0
+    if not given.isascii() or not given.isdigit() or len(given) > 9:
+        raise InvalidInput([FieldError("Last-Event-ID", "must be the id of an event of this stream: a whole number")])
+    return int(given)
+
+
+def _type(body: bytes) -> str:
+    """The type of an event, from its body."""
+    return str(from_json(body)["type"])
+
+
+def _event(sequence: int, body: bytes) -> bytes:
+    """One event in the format's own form; JSON has no line breaks of its own."""
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (sequence, _type(body).encode(), body)
