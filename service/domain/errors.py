@@ -20,6 +20,7 @@
     ├── Overloaded           this process has as much in flight as it may
     ├── OutputDenied         an output is where the gateway may not fetch from
     ├── OutputGone           an output is no longer kept where it was
+    ├── NoSuchPart           a part of an output was asked for that it does not have
     ├── StoreUnavailable     Redis is away, full or too slow; what was asked may or may not have happened
     │   └── StoreOverloaded  refused before anything was sent to Redis
     └── UpstreamError        what a call to WaveSpeed came to
@@ -109,6 +110,14 @@ class OutputDenied(BreakwaterError):
 
 class OutputGone(BreakwaterError):
     """An output is no longer kept."""
+
+
+class NoSuchPart(BreakwaterError):
+    """A part of an output was asked for that it does not have; `content_range` says how long it is (RFC 9110, 14.4)."""
+
+    def __init__(self, content_range: str) -> None:
+        super().__init__("the output has no such part")
+        self.content_range = content_range
 
 
 class Overloaded(BreakwaterError):

@@ -28,6 +28,7 @@ from service.domain.errors import (
     InvalidInput,
     ModelDenied,
     NeverSent,
+    NoSuchPart,
     NotFound,
     OutcomeUnknown,
     OutputDenied,
@@ -82,6 +83,7 @@ _TABLE: Final[tuple[tuple[type[BreakwaterError], int, str, int | None], ...]] = 
     (IdempotencyConflict, 409, "idempotency_conflict", 1),
     (OutputGone, 410, "output_gone", None),
     (PayloadTooLarge, 413, "payload_too_large", None),
+    (NoSuchPart, 416, "no_such_part", None),
     (CallbackDenied, 422, "callback_denied", None),
     (TooMany, 422, "too_many", None),
     (IdempotencyMismatch, 422, "idempotency_mismatch", None),
@@ -118,7 +120,7 @@ def problem_of(error: BreakwaterError) -> Problem:
                 retryable=retry_after_s is not None,
                 retry_after_s=_wished(error) or retry_after_s,
                 errors=tuple(error.errors) if isinstance(error, InvalidInput) else (),
-                headers={"www-authenticate": "Bearer"} if status == 401 else {},
+                headers=_headers(error),
             )
     return Problem(500, "internal_error", "the gateway failed; the request id finds the reason in its log")
 
@@ -135,6 +137,13 @@ def _quota_problem(error: QuotaExceeded) -> Problem:
         type=QUOTA_EXCEEDED,
         violated_policies=tuple(state.name for state in error.refusing),
     )
+
+
+def _headers(error: BreakwaterError) -> Mapping[str, str]:
+    """What HTTP asks for beside the body."""
+    if isinstance(error, Unauthenticated):
+        return {"www-authenticate": "Bearer"}
+    return {"content-range": error.content_range} if isinstance(error, NoSuchPart) and error.content_range else {}
 
 
 def _wished(error: BreakwaterError) -> int | None:

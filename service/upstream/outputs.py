@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from aiohttp.abc import AbstractResolver
 from httpx_aiohttp.httpx2.transport import AiohttpTransport
 
 from service.domain.callback_address import CallbackPolicy
-from service.domain.errors import CallbackDenied, OutputDenied, OutputGone, ReadFailed
+from service.domain.errors import CallbackDenied, NoSuchPart, OutputDenied, OutputGone, ReadFailed
 from service.domain.places import Places
 from service.guarded_connections import CheckedResolver, GuardedCall, guarded, guarded_transport
 
@@ -44,7 +45,7 @@ _ASKED: Final = ("range", "if-range", "if-none-match", "if-modified-since")
 _TOLD: Final = ("content-type", "content-length", "content-range", "accept-ranges", "etag", "last-modified")
 """What is passed on of the answer's headers."""
 
-_ANSWERED: Final = frozenset({200, 206, 304, 416})
+_ANSWERED: Final = frozenset({200, 206, 304})
 _NOT_THERE: Final = frozenset({403, 404, 410})
 """Storage behind a CDN says 403 of what it does not have."""
 
@@ -82,7 +83,7 @@ class Outputs:
     ) -> OpenOutput:
         """Begin to fetch an output; it stays open as long as `stack`. Of the headers `asked` only a few go on.
 
-        Raises `OutputDenied`, `OutputGone`, `ReadFailed`, and `TooManyOpen` or `Overloaded` where there is no place.
+        Raises `OutputDenied`, `OutputGone`, `NoSuchPart`, `ReadFailed`, and `TooManyOpen` or `Overloaded` where there is no place.
         """
         stack.enter_context(self.places.taken_by(tenant_id))
         call, transport = self._call(url)
@@ -101,6 +102,8 @@ class Outputs:
         stack.push_async_callback(response.aclose)
         if response.status_code in _NOT_THERE:
             raise OutputGone("the output is no longer kept")
+        if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise NoSuchPart(response.headers.get("content-range", ""))
         if response.status_code not in _ANSWERED:
             raise ReadFailed(f"no output: status {response.status_code}")
         told = {name: value for name in _TOLD if (value := response.headers.get(name))}

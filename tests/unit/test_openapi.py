@@ -107,7 +107,7 @@ def filled(path: str) -> str:
     prediction, endpoint = "019b76da80007c3d9f0e5a4b3c2d1e0f", "ep_019b76da80007a1b8c2d3e4f5a6b7c8d"
     own = {"endpoints": endpoint, "deliveries": f"{prediction}-2-{endpoint}"}
     found = next((example for name, example in own.items() if f"/{name}/" in path), prediction)
-    return path.format_map({"id": found, "tenant": "acme", "key": "key_019b76da80007a1b8c2d3e4f5a6b7c8d"})
+    return path.format_map({"id": found, "tenant": "acme", "key": "key_019b76da80007a1b8c2d3e4f5a6b7c8d", "n": 0})
 
 
 class Tags(HTMLParser):

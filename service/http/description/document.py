@@ -9,7 +9,17 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.domain.catalogue import Catalogue
 from service.http.description import admin as operators
-from service.http.description import dead_letters, deliveries, endpoints, predictions, wavespeed
+from service.http.description import (
+    dead_letters,
+    deliveries,
+    endpoints,
+    history,
+    media,
+    predictions,
+    quota,
+    streams,
+    wavespeed,
+)
 from service.http.description.inputs import input_schemas
 from service.http.description.operations import HEADERS, PARAMETERS, operation, text_answer
 
@@ -35,10 +45,11 @@ _OPERATOR_TAG: Final = Tag(
 
 _TAGS: Final = (
     Tag(name=wavespeed.TAG, description="Submit to a model and read the result, in WaveSpeed's own form."),
+    Tag(name=media.TAG, description="Files for models to work on."),
     Tag(
         name=predictions.TAG, description="The same in the gateway's own form, with plain statuses and problem details."
     ),
-    Tag(name=predictions.QUOTA_TAG, description="What your team may use, and what it has used."),
+    Tag(name=quota.TAG, description="What your team may use, and what it has used."),
     Tag(name=endpoints.TAG, description="Where your team wants events sent."),
     Tag(name=deliveries.TAG, description="What was sent there, what came of it, and what happened in order."),
 )
@@ -62,7 +73,8 @@ _OPERATOR: Final = SecurityScheme(
 
 def describe(catalogue: Catalogue, *, admin: bool) -> dict[str, Any]:
     """The document, ready to be written as JSON; `admin` says whether this gateway has the operators' face."""
-    faces = wavespeed.paths(catalogue) | predictions.paths() | endpoints.paths() | deliveries.paths()
+    faces = wavespeed.paths(catalogue) | history.paths() | media.paths()
+    faces |= predictions.paths() | streams.paths() | quota.paths() | endpoints.paths() | deliveries.paths()
     document = OpenAPI(
         openapi="3.1.1",
         info=Info(title="Breakwater", version=version("breakwater"), description=_INTRODUCTION),

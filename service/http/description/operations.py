@@ -80,6 +80,11 @@ HEADERS: Final = {
         description="Seconds to wait before trying again.", param_schema=Schema(type="integer", minimum=1)
     ),
     "Authenticate": Header(description="How to authenticate.", param_schema=Schema(type="string"), example="Bearer"),
+    "ContentRange": Header(
+        description="How long the output is (RFC 9110, section 14.4).",
+        param_schema=Schema(type="string"),
+        example="bytes */48211",
+    ),
     "Location": Header(description="The path of what was made.", param_schema=Schema(type="string")),
     "RateLimitPolicy": Header(
         description="Each of your team's limits by name: `q` how much in `w` seconds, `qu` its unit where it is not "
@@ -95,6 +100,11 @@ HEADERS: Final = {
     "IdempotentReplayed": Header(
         description="There when an earlier submission with the same `Idempotency-Key` got this answer before.",
         param_schema=Schema(type="string", const="true"),
+    ),
+    "PreferenceApplied": Header(
+        description="How long the gateway was ready to wait, where it was asked to.",
+        param_schema=Schema(type="string"),
+        example="wait=20",
     ),
 }
 """Answer headers that more than one operation has, by component name."""
@@ -116,12 +126,30 @@ PARAMETERS: Final = {
         Schema(type="string", minLength=1, maxLength=257),
         "8e03978e-40d5-43dd-bc93-6894a57f9324",
     ),
+    "Prefer": parameter(
+        "Prefer",
+        "header",
+        "`wait=20` asks that the answer be held until the prediction has ended, for so many seconds at most (RFC 7240, "
+        "section 4.3). The gateway may grant less.",
+        Schema(type="string", maxLength=1_000),
+        "wait=20",
+    ),
 }
 """Parameters that more than one operation has, by component name."""
+
+PREDICTION_ID: Final = parameter(
+    "id",
+    "path",
+    "The prediction's id, from the answer to its submission.",
+    Schema(type="string", pattern="^[0-9a-f]{32}$"),
+    EXAMPLE_ID,
+)
+"""The prediction in a path."""
 
 REFUSAL_HEADERS: Final[Headers] = {
     "Retry-After": component("headers", "RetryAfter"),
     "WWW-Authenticate": component("headers", "Authenticate"),
+    "Content-Range": component("headers", "ContentRange"),
     "RateLimit-Policy": component("headers", "RateLimitPolicy"),
     "RateLimit": component("headers", "RateLimit"),
 }
@@ -135,6 +163,9 @@ ACCEPTED_HEADERS: Final[Headers] = {
     "Idempotent-Replayed": component("headers", "IdempotentReplayed"),
 }
 """What the answer to an accepted submission has."""
+
+WAITED: Final[Headers] = {"Preference-Applied": component("headers", "PreferenceApplied")}
+"""What an answer has that was held as its caller preferred."""
 
 LOCATION: Final[Headers] = {"Location": component("headers", "Location")}
 

@@ -1,18 +1,20 @@
-"""`/v1/predictions` and `/v1/quota` described."""
+"""`/v1/predictions` described: submit, read, cancel, delete."""
 
 from typing import Any, Final, Literal
 
-from openapi_pydantic import Parameter, PathItem, Schema
+from openapi_pydantic import Operation, PathItem, Schema
 from pydantic import BaseModel, Field
 
-from service.domain.predictions import Prediction, State, initial_answer, json_bytes, rfc3339
+from service.domain.predictions import Prediction, State, initial_answer, json_bytes
 from service.domain.representations import native_prediction
 from service.http.description.operations import (
     ACCEPTED_HEADERS,
     EXAMPLE_ID,
     EXAMPLE_TIME_MS,
     LOCATION,
-    QUOTA_HEADERS,
+    PREDICTION_ID,
+    WAITED,
+    answer,
     component,
     json_answer,
     json_body,
@@ -21,6 +23,7 @@ from service.http.description.operations import (
     schema_of,
 )
 from service.http.description.refusals import (
+    CONTENDED,
     ENDED_OTHERWISE,
     MODEL_NOT_FOUND,
     PREDICTION_NOT_FOUND,
@@ -30,17 +33,17 @@ from service.http.description.refusals import (
     Refusal,
     refusals,
 )
+from service.http.native.prediction_list import MAX_PAGE, METADATA, PAGE, STATES
 from service.http.native.predictions import NewPrediction
-from service.http.native.quota import LimitShown, MoneyShown, Quota
 from service.usecases.cancel import REASON as CANCELED
 
 TAG: Final = "Predictions, native form"
-QUOTA_TAG: Final = "Limits"
 
 _PREDICTIONS: Final = "/v1/predictions"
 _BASE: Final = "https://breakwater.example.com"
 _MODEL: Final = "openai/sora-2"
 _INPUT: Final = {"prompt": "Waves break over a pier at dawn"}
+_METADATA: Final = {"order": "A-1003"}
 
 
 class ResultLink(BaseModel):
@@ -64,6 +67,7 @@ class NativePrediction(BaseModel):
     has_nsfw_contents: list[bool] | None = Field(description="For each output, whether it was found unsafe.")
     error: str | None = Field(description="Why there is no result.")
     timings: dict[str, Any]
+    metadata: dict[str, str] = Field(description="Your own notes, as they were submitted.")
     created_at: str = Field(description="RFC 3339, UTC, as all times.")
     started_at: str | None = Field(description="When WaveSpeed took it on.")
     ended_at: str | None
@@ -72,150 +76,171 @@ class NativePrediction(BaseModel):
     urls: ResultLink
 
 
+class NativePredictionPage(BaseModel):
+    """Predictions, newest first."""
+
+    data: list[NativePrediction]
+    next_cursor: str | None = Field(description="Where the next page begins; null on the last.")
+
+
 def paths() -> dict[str, PathItem]:
-    """Predictions in the native form, and the limits they count against."""
+    """Predictions in the native form."""
     return {
-        _PREDICTIONS: _create(),
-        f"{_PREDICTIONS}/{{id}}": _read(),
-        f"{_PREDICTIONS}/{{id}}/cancel": _cancel(),
-        "/v1/quota": _quota(),
+        _PREDICTIONS: PathItem(get=_list(), post=_create()),
+        f"{_PREDICTIONS}/{{id}}": PathItem(get=_read(), delete=_delete()),
+        f"{_PREDICTIONS}/{{id}}/cancel": PathItem(post=_cancel()),
     }
 
 
-def _create() -> PathItem:
-    """Submit."""
-    wanted = {"model": _MODEL, "input": _INPUT, "webhook": "https://hooks.example.com/videos"}
-    wrong = Refusal.of_field("input", "Field required")
-    return PathItem(
-        post=operation(
-            TAG,
-            "create_prediction",
-            "Submit a prediction",
-            "The same as a submission in WaveSpeed's form, to any model of the catalogue; `input` is what that model's "
-            "own path takes, without the switches. The answer comes within seconds, long before the result does.",
-            parameters=[component("parameters", "IdempotencyKey")],
-            body=json_body(schema_of(NewPrediction), {"prediction": wanted}),
-            answers={
-                "202": json_answer(
-                    "Accepted: read `Location` until the status is final.",
-                    NativePrediction,
-                    {"created": _shown(started_at_ms=EXAMPLE_TIME_MS + 900)},
-                    {**LOCATION, **ACCEPTED_HEADERS},
-                ),
-                **refusals(_PREDICTIONS, [wrong, MODEL_NOT_FOUND, *SUBMISSION]),
-            },
-        )
+def _list() -> Operation:
+    """A page."""
+    moment = Schema(type="string", schema_format="date-time")
+    time = "2026-01-01T00:00:00Z"
+    page = {"data": [shown(started_at_ms=EXAMPLE_TIME_MS + 900)], "next_cursor": None}
+    return operation(
+        TAG,
+        "list_predictions",
+        "List predictions",
+        "Your team's own, newest first, as long as they are kept: seven days from their end. Filters are put together "
+        "with *and*. A page may be shorter than asked for, or empty, and still have one after it.",
+        parameters=[
+            parameter("status", "query", "With this status.", Schema(type="string", enum=list(STATES)), "completed"),
+            parameter("model", "query", "Of this model.", Schema(type="string"), _MODEL),
+            parameter("created_after", "query", "Made at this time or later.", moment, time),
+            parameter("created_before", "query", "Made at this time or earlier.", moment, "2026-01-02T00:00:00Z"),
+            parameter(
+                f"{METADATA}NAME",
+                "query",
+                f"With this metadata: `{METADATA}order=A-1003` finds what was submitted with `order` as `A-1003`. Any "
+                "name in the place of `NAME`, several for several.",
+                Schema(type="string"),
+                "A-1003",
+            ),
+            parameter(
+                "limit", "query", "How many.", Schema(type="integer", minimum=1, maximum=MAX_PAGE, default=PAGE), 20
+            ),
+            parameter(
+                "cursor",
+                "query",
+                "`next_cursor` of the page before.",
+                Schema(type="string"),
+                f"{EXAMPLE_TIME_MS}-{EXAMPLE_ID}",
+            ),
+        ],
+        answers={
+            "200": json_answer("A page.", NativePredictionPage, {"predictions": page}),
+            **refusals(
+                _PREDICTIONS,
+                [Refusal.of_query("limit", f"must be 1 to {MAX_PAGE}"), UNAUTHENTICATED, STORE_UNAVAILABLE],
+            ),
+        },
     )
 
 
-def _read() -> PathItem:
+def _create() -> Operation:
+    """Submit."""
+    wanted = {"model": _MODEL, "input": _INPUT, "webhook": "https://hooks.example.com/videos", "metadata": _METADATA}
+    wrong = Refusal.of_field("input", "Field required")
+    return operation(
+        TAG,
+        "create_prediction",
+        "Submit a prediction",
+        "The same as a submission in WaveSpeed's form, to any model of the catalogue; `input` is what that model's "
+        "own path takes, without the switches. The answer comes within seconds, long before the result does, unless "
+        "you prefer to wait for it.",
+        parameters=[component("parameters", "IdempotencyKey"), component("parameters", "Prefer")],
+        body=json_body(schema_of(NewPrediction), {"prediction": wanted}),
+        answers={
+            "202": json_answer(
+                "Accepted: read `Location` until the status is final.",
+                NativePrediction,
+                {"created": shown(started_at_ms=EXAMPLE_TIME_MS + 900)},
+                {**LOCATION, **ACCEPTED_HEADERS, **WAITED},
+            ),
+            **refusals(_PREDICTIONS, [wrong, MODEL_NOT_FOUND, *SUBMISSION]),
+        },
+    )
+
+
+def _read() -> Operation:
     """Read one."""
     started, ended = EXAMPLE_TIME_MS + 900, EXAMPLE_TIME_MS + 48_210
     made = {"outputs": ["https://media.example.com/pier.mp4"], "has_nsfw_contents": [False]}
     failed = {"error": "the prompt was rejected"}
-    return PathItem(
-        get=operation(
-            TAG,
-            "get_prediction",
-            "Read a prediction in the native form",
-            "Whichever way it was submitted. Answered from what the gateway knows: WaveSpeed is not asked again. "
-            "A prediction that failed is a 200 whose `status` is `failed`.",
-            parameters=[_id()],
-            answers={
-                "200": json_answer(
-                    "The prediction as it is now.",
-                    NativePrediction,
-                    {
-                        "processing": _shown(State.PROCESSING, started_at_ms=started, sequence=1),
-                        "completed": _shown(
-                            State.COMPLETED, made, started_at_ms=started, ended_at_ms=ended, sequence=2
-                        ),
-                        "failed": _shown(State.FAILED, failed, started_at_ms=started, ended_at_ms=ended, sequence=2),
-                    },
-                ),
-                **refusals(f"{_PREDICTIONS}/{EXAMPLE_ID}", [UNAUTHENTICATED, PREDICTION_NOT_FOUND, STORE_UNAVAILABLE]),
-            },
-        )
+    return operation(
+        TAG,
+        "get_prediction",
+        "Read a prediction in the native form",
+        "Whichever way it was submitted. Answered from what the gateway knows: WaveSpeed is not asked again. "
+        "A prediction that failed is a 200 whose `status` is `failed`.",
+        parameters=[PREDICTION_ID, component("parameters", "Prefer")],
+        answers={
+            "200": json_answer(
+                "The prediction as it is now.",
+                NativePrediction,
+                {
+                    "processing": shown(State.PROCESSING, started_at_ms=started, sequence=1),
+                    "completed": shown(State.COMPLETED, made, started_at_ms=started, ended_at_ms=ended, sequence=2),
+                    "failed": shown(State.FAILED, failed, started_at_ms=started, ended_at_ms=ended, sequence=2),
+                },
+                WAITED,
+            ),
+            **refusals(f"{_PREDICTIONS}/{EXAMPLE_ID}", [UNAUTHENTICATED, PREDICTION_NOT_FOUND, STORE_UNAVAILABLE]),
+        },
     )
 
 
-def _cancel() -> PathItem:
+def _cancel() -> Operation:
     """Cancel one."""
-    return PathItem(
-        post=operation(
-            TAG,
-            "cancel_prediction",
-            "Cancel a prediction",
-            "It ends at once, as `canceled`, and frees its place in your concurrency. WaveSpeed cannot stop what it "
-            "has begun: if the video is made after all it is paid for, and its outputs are added to the prediction; if "
-            "not, the money held for it is given back. Canceling twice is the same as once.",
-            parameters=[_id()],
-            answers={
-                "200": json_answer(
-                    "The prediction, canceled.",
-                    NativePrediction,
-                    {
-                        "canceled": _shown(
-                            State.CANCELED,
-                            {"error": CANCELED},
-                            started_at_ms=EXAMPLE_TIME_MS + 900,
-                            ended_at_ms=EXAMPLE_TIME_MS + 12_000,
-                            sequence=2,
-                        )
-                    },
-                ),
-                **refusals(
-                    f"{_PREDICTIONS}/{EXAMPLE_ID}/cancel",
-                    [UNAUTHENTICATED, PREDICTION_NOT_FOUND, ENDED_OTHERWISE, STORE_UNAVAILABLE],
-                ),
-            },
-        )
+    return operation(
+        TAG,
+        "cancel_prediction",
+        "Cancel a prediction",
+        "It ends at once, as `canceled`, and frees its place in your concurrency. WaveSpeed cannot stop what it "
+        "has begun: if the video is made after all it is paid for, and its outputs are added to the prediction; if "
+        "not, the money held for it is given back. Canceling twice is the same as once.",
+        parameters=[PREDICTION_ID],
+        answers={
+            "200": json_answer(
+                "The prediction, canceled.",
+                NativePrediction,
+                {
+                    "canceled": shown(
+                        State.CANCELED,
+                        {"error": CANCELED},
+                        started_at_ms=EXAMPLE_TIME_MS + 900,
+                        ended_at_ms=EXAMPLE_TIME_MS + 12_000,
+                        sequence=2,
+                    )
+                },
+            ),
+            **refusals(
+                f"{_PREDICTIONS}/{EXAMPLE_ID}/cancel",
+                [UNAUTHENTICATED, PREDICTION_NOT_FOUND, ENDED_OTHERWISE, STORE_UNAVAILABLE],
+            ),
+        },
     )
 
 
-def _id() -> Parameter:
-    """The prediction in the path."""
-    return parameter(
-        "id",
-        "path",
-        "The prediction's id, from the answer to its submission.",
-        Schema(type="string", pattern="^[0-9a-f]{32}$"),
-        EXAMPLE_ID,
+def _delete() -> Operation:
+    """Delete one."""
+    return operation(
+        TAG,
+        "delete_prediction",
+        "Delete a prediction",
+        "Its input, outputs and metadata are wiped at once, it is in no list any more, and nothing more is sent about "
+        "it. One that is going on is canceled. What it cost stays in your usage.",
+        parameters=[PREDICTION_ID],
+        answers={
+            "204": answer("It is gone."),
+            **refusals(
+                f"{_PREDICTIONS}/{EXAMPLE_ID}", [UNAUTHENTICATED, PREDICTION_NOT_FOUND, CONTENDED, STORE_UNAVAILABLE]
+            ),
+        },
     )
 
 
-def _quota() -> PathItem:
-    """Read the limits."""
-    month = rfc3339(EXAMPLE_TIME_MS + 31 * 86_400_000)
-    rate = LimitShown(
-        name="rate", limit=10, used=1, left=9, window_s=60, resets_at=rfc3339(EXAMPLE_TIME_MS + 6_000), shadow=False
-    )
-    slots = LimitShown(name="concurrency", limit=8, used=5, left=3, window_s=None, resets_at=None, shadow=False)
-    budget = LimitShown(
-        name="budget", limit="500.00", used="87.50", left="412.50", window_s=2_678_400, resets_at=month, shadow=False
-    )
-    money = MoneyShown(month="2026-01", held_usd="2.00", settled_usd="85.50", released_usd="1.20")
-    return PathItem(
-        get=operation(
-            QUOTA_TAG,
-            "read_quota",
-            "Read where your limits stand",
-            "Every limit your team has, how much of it is used and when it resets, and the month's money. Reading "
-            "spends nothing. A limit that would be passed refuses a submission with 429, the budget with 402.",
-            answers={
-                "200": json_answer(
-                    "The limits and the money.",
-                    Quota,
-                    {"quota": Quota(limits=[rate, slots, budget], money=money).model_dump()},
-                    QUOTA_HEADERS,
-                ),
-                **refusals("/v1/quota", [UNAUTHENTICATED, STORE_UNAVAILABLE]),
-            },
-        )
-    )
-
-
-def _shown(
+def shown(
     state: State = State.CREATED,
     words: dict[str, Any] | None = None,
     *,
@@ -234,6 +259,7 @@ def _shown(
         started_at_ms=started_at_ms,
         ended_at_ms=ended_at_ms,
         sequence=sequence,
+        metadata=_METADATA,
         answer=initial_answer(EXAMPLE_ID, _MODEL, EXAMPLE_TIME_MS) | (words or {}),
     )
     return native_prediction(prediction, _BASE)

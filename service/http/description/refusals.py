@@ -25,11 +25,16 @@ from service.domain.errors import (
     InvalidInput,
     ModelDenied,
     NeverSent,
+    NoSuchPart,
     NotFound,
+    OutputDenied,
+    OutputGone,
     Overloaded,
+    ReadFailed,
     StoreUnavailable,
     TenantSuspended,
     TooMany,
+    TooManyOpen,
     Unauthenticated,
     UpstreamRefused,
 )
@@ -123,6 +128,30 @@ MODEL_NOT_FOUND: Final = Refusal(
 PREDICTION_NOT_FOUND: Final = Refusal(
     NotFound("prediction not found"), "There is none of this id, or it is another team's."
 )
+CONTENDED: Final = Refusal(
+    Conflict("the prediction is being changed by others; try again"), "Others change it at the same time."
+)
+OUTPUT_NOT_FOUND: Final = Refusal(
+    NotFound("the prediction has 1 outputs, counted from 0"), "The prediction has no output of this number."
+)
+NO_OUTPUT_YET: Final = Refusal(
+    Conflict("the prediction has no outputs yet: it is processing"), "The prediction is still going."
+)
+OUTPUT_GONE: Final = Refusal(
+    OutputGone("the output is no longer kept"), "WaveSpeed keeps outputs for seven days; this one is gone."
+)
+NO_SUCH_PART: Final = Refusal(NoSuchPart("bytes */48211"), "`Range` asks for a part that the output does not have.")
+OUTPUT_DENIED: Final = Refusal(
+    OutputDenied("the output may not be fetched: media.example.com is not in BREAKWATER_OUTPUT_HOSTS"),
+    "The gateway's operators do not allow it to fetch from where the output is.",
+)
+OUTPUT_UNREADABLE: Final = Refusal(
+    ReadFailed("no output: status 500"), "Where the output is kept there was no answer that could be passed on."
+)
+TOO_MANY_OPEN: Final = Refusal(
+    TooManyOpen("tenant acme has 1000 streams open here already; close some first"),
+    "The team has as many of these open as it may.",
+)
 TOO_LARGE: Final = Refusal(
     PayloadTooLarge("the body is larger than 1048576 bytes"), "The body is larger than the gateway accepts."
 )
@@ -165,6 +194,9 @@ STORE_UNAVAILABLE: Final = Refusal(
 )
 UPSTREAM_REFUSED: Final = Refusal(
     UpstreamRefused(400, "image: cannot be fetched"), "WaveSpeed refused; status and words are its own."
+)
+UPSTREAM_UNREADABLE: Final = Refusal(
+    ReadFailed("no answer: TimeoutError"), "WaveSpeed gave no answer that could be read; try again."
 )
 UPSTREAM_REFUSED_ODDLY: Final = Refusal(
     UpstreamRefused(502, "refused"), "WaveSpeed refused without saying in which way."

@@ -10,13 +10,14 @@ from service.domain.catalogue import Catalogue, Model
 from service.domain.money import dollars
 from service.domain.predictions import Prediction, State, initial_answer
 from service.domain.representations import wavespeed_prediction
+from service.http.description.envelope import enveloped_answer
 from service.http.description.inputs import component_name, example_input
 from service.http.description.operations import (
     ACCEPTED_HEADERS,
     EXAMPLE_ID,
     EXAMPLE_TIME_MS,
+    PREDICTION_ID,
     component,
-    json_answer,
     json_body,
     operation,
     parameter,
@@ -55,7 +56,8 @@ class WaveSpeedPrediction(BaseModel):
         description="`completed` and `failed` are final."
     )
     outputs: list[str | dict[str, Any]] = Field(
-        description="URLs of what was made; empty until `completed`. WaveSpeed keeps them for seven days."
+        description="URLs of what was made, or, where `enable_base64_output` asked for it, the files themselves in "
+        "base64; empty until `completed`. WaveSpeed keeps them for seven days."
     )
     has_nsfw_contents: list[bool] | None = Field(description="For each output, whether it was found unsafe.")
     error: str = Field(description="Why it failed; otherwise empty.")
@@ -66,28 +68,12 @@ class WaveSpeedPrediction(BaseModel):
     timings: dict[str, Any]
 
 
-class WaveSpeedEnvelope(BaseModel):
-    """WaveSpeed's success envelope."""
-
-    code: Literal[200]
-    message: str
-    data: WaveSpeedPrediction
-
-
 class WebhookSecret(BaseModel):
     """A tenant's signing secret."""
 
     secret: str = Field(
         description="`whsec_` and base64; the text after the prefix is the key, not what it decodes to."
     )
-
-
-class WebhookSecretEnvelope(BaseModel):
-    """The secret in WaveSpeed's success envelope."""
-
-    code: Literal[200]
-    message: str
-    data: WebhookSecret
 
 
 class Balance(BaseModel):
@@ -98,21 +84,13 @@ class Balance(BaseModel):
     )
 
 
-class BalanceEnvelope(BaseModel):
-    """The balance in WaveSpeed's success envelope."""
-
-    code: Literal[200]
-    message: str
-    data: Balance
-
-
 def paths(catalogue: Catalogue) -> dict[str, PathItem]:
     """Every path of WaveSpeed's face."""
     models = {f"/api/v3/{model.id}": PathItem(post=_submit(model)) for model in catalogue}
-    short, long = "/api/v3/predictions/{id}", "/api/v3/predictions/{id}/result"
+    result, old = "/api/v3/predictions/{id}/result", "/api/v2/predictions/{id}/result"
     return models | {
-        long: PathItem(get=_read(long, "read_result", "Read a prediction")),
-        short: PathItem(get=_read(short, "read_prediction", "Read a prediction, short form")),
+        result: PathItem(get=read(result, "read_result", "Read a prediction")),
+        old: PathItem(get=read(old, "read_result_v2", "Read a prediction, where old clients look for it")),
         "/api/v3/webhook/secret": PathItem(get=_webhook_secret()),
         "/api/v3/balance": PathItem(get=_balance()),
     }
@@ -129,6 +107,10 @@ def _submit(model: Model) -> Operation:
         f"Submit to {model.name}",
         f"{_price(model)} The answer comes as soon as WaveSpeed has accepted the "
         "submission, and within seconds in any case. Input is checked before anything is sent.\n\n"
+        "Beside the model's own fields the body may have WaveSpeed's switches. `enable_sync_mode`: the answer is held "
+        "until the run has ended, or, after a time that the gateway's operators set, given as it stands, with the task "
+        "code 5004. `enable_base64_output`: the outputs are the files themselves; not together with a callback. "
+        "`webhook_url` is the same as `?webhook=`.\n\n"
         f"Of the request's headers only these go on to WaveSpeed: {travelling}.",
         parameters=[
             parameter(
@@ -144,10 +126,10 @@ def _submit(model: Model) -> Operation:
             component("schemas", component_name(model.id)), {"input": example} if example is not None else {}
         ),
         answers={
-            "200": json_answer(
+            "200": enveloped_answer(
                 "Accepted: read `data.urls.get` until the status is final.",
-                WaveSpeedEnvelope,
-                {"created": _answered(model.id)},
+                WaveSpeedPrediction,
+                {"created": example_data(model.id)},
                 ACCEPTED_HEADERS,
             ),
             **refusals(f"/api/v3/{model.id}", [Refusal.of_field(str(required[0]), "is required"), *SUBMISSION]),
@@ -164,7 +146,7 @@ def _price(model: Model) -> str:
     return f"One run of {price.default_s} s costs {usual}; {decisive} may change that."
 
 
-def _read(path: str, operation_id: str, summary: str) -> Operation:
+def read(path: str, operation_id: str, summary: str) -> Operation:
     """Read one prediction."""
     made: dict[str, Any] = {"outputs": [_VIDEO], "has_nsfw_contents": [False], "executionTime": 48_210}
     possible = [UNAUTHENTICATED, PREDICTION_NOT_FOUND, STORE_UNAVAILABLE]
@@ -175,22 +157,16 @@ def _read(path: str, operation_id: str, summary: str) -> Operation:
         "Answered from what the gateway knows, however often it is asked: WaveSpeed is not asked again. "
         "A prediction that failed is a 200 whose `data.status` is `failed`.",
         parameters=[
-            parameter(
-                "id",
-                "path",
-                "The prediction's id, from the answer to its submission.",
-                Schema(type="string", pattern="^[0-9a-f]{32}$"),
-                EXAMPLE_ID,
-            )
+            PREDICTION_ID,
         ],
         answers={
-            "200": json_answer(
+            "200": enveloped_answer(
                 "The prediction as it is now.",
-                WaveSpeedEnvelope,
+                WaveSpeedPrediction,
                 {
-                    "created": _answered(),
-                    "completed": _answered(status="completed", **made),
-                    "failed": _answered(status="failed", error="the prompt was rejected"),
+                    "created": example_data(),
+                    "completed": example_data(status="completed", **made),
+                    "failed": example_data(status="failed", error="the prompt was rejected"),
                 },
             ),
             **refusals(path.replace("{id}", EXAMPLE_ID), possible),
@@ -200,14 +176,14 @@ def _read(path: str, operation_id: str, summary: str) -> Operation:
 
 def _webhook_secret() -> Operation:
     """Read the secret of per-request callbacks."""
-    example = {"code": 200, "message": "success", "data": {"secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}}
+    example = {"secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}
     return operation(
         TAG,
         "read_webhook_secret",
         "Read the secret your `?webhook=` callbacks are signed with",
         "It is your team's own. Registered endpoints have secrets of their own, shown when they are created.",
         answers={
-            "200": json_answer("The secret.", WebhookSecretEnvelope, {"secret": example}),
+            "200": enveloped_answer("The secret.", WebhookSecret, {"secret": example}),
             **refusals("/api/v3/webhook/secret", [UNAUTHENTICATED, STORE_UNAVAILABLE]),
         },
     )
@@ -215,21 +191,20 @@ def _webhook_secret() -> Operation:
 
 def _balance() -> Operation:
     """Read what is left of the budget."""
-    example = {"code": 200, "message": "success", "data": {"balance": 412.5}}
     return operation(
         TAG,
         "read_balance",
         "Read your balance",
         "What is left of your team's own budget for the month, never the company's balance. `/v1/quota` says more.",
         answers={
-            "200": json_answer("The balance.", BalanceEnvelope, {"balance": example}),
+            "200": enveloped_answer("The balance.", Balance, {"balance": {"balance": 412.5}}),
             **refusals("/api/v3/balance", [UNAUTHENTICATED, STORE_UNAVAILABLE]),
         },
     )
 
 
-def _answered(model_id: str = "openai/sora-2", **changed: Any) -> dict[str, Any]:
-    """A prediction in WaveSpeed's envelope, made by the code that makes the real ones."""
+def example_data(model_id: str = "openai/sora-2", **changed: Any) -> dict[str, Any]:
+    """A prediction in WaveSpeed's shape, made by the code that makes the real ones."""
     words = initial_answer(EXAMPLE_ID, model_id, EXAMPLE_TIME_MS) | changed
     prediction = Prediction(EXAMPLE_ID, "acme", model_id, State.CREATED, EXAMPLE_TIME_MS, answer=words)
-    return {"code": 200, "message": "success", "data": wavespeed_prediction(prediction, _BASE)}
+    return wavespeed_prediction(prediction, _BASE)

@@ -9,7 +9,7 @@ from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.domain.errors import FieldError, InvalidInput, NotFound
+from service.domain.errors import Conflict, FieldError, InvalidInput, NotFound
 from service.domain.predictions import Prediction, State
 from service.domain.representations import wavespeed_prediction
 from service.domain.tenants import Tenant
@@ -104,13 +104,13 @@ class HistoryHandlers:
         return success({"id": deleted.id, "status": "deleted"})
 
     async def delete_many(self, request: Request, tenant: Tenant) -> Response:
-        """Delete several; those that are not there are not counted."""
+        """Delete several; those that are not there, or are just being changed, are not counted."""
         body = as_model(await read_json_object_or_nothing(request, self.max_body_bytes), DeleteBody)
         count = 0
         for prediction_id in dict.fromkeys(body.ids):
             try:
                 await self.delete_prediction(prediction_id, tenant.id)
-            except NotFound:
+            except (NotFound, Conflict):
                 continue
             count += 1
         return success({"deleted_count": count})
