@@ -83,7 +83,8 @@ class Outputs:
     ) -> OpenOutput:
         """Begin to fetch an output; it stays open as long as `stack`. Of the headers `asked` only a few go on.
 
-        Raises `OutputDenied`, `OutputGone`, `NoSuchPart`, `ReadFailed`, and `TooManyOpen` or `Overloaded` where there is no place.
+        Raises `OutputDenied`, `OutputGone`, `NoSuchPart`, `ReadFailed`, and where there is no place `TooManyOpen` or
+        `Overloaded`.
         """
         stack.enter_context(self.places.taken_by(tenant_id))
         call, transport = self._call(url)
