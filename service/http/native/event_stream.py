@@ -18,7 +18,7 @@ from service.domain.errors import FieldError, InvalidInput, NotFound, StoreUnava
 from service.domain.predictions import END_EVENTS, Prediction
 from service.domain.tenants import Tenant
 from service.http.access_log import note
-from service.http.streaming import PiecewiseResponse
+from service.http.streaming import WRITE_S, PiecewiseResponse
 from service.stores.event_feed import EventFeed, Listener
 from service.stores.prediction_store import PredictionStore
 
@@ -37,11 +37,12 @@ _HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 @dataclass(frozen=True, slots=True)
 class EventStreamHandler:
-    """Stream the log of one prediction. `heartbeat_s` in seconds."""
+    """Stream the log of one prediction. `heartbeat_s`, and the patience with a client that reads slowly, in seconds."""
 
     feed: EventFeed
     predictions: PredictionStore
     heartbeat_s: float = HEARTBEAT_S
+    write_s: float = WRITE_S
 
     async def __call__(self, request: Request, tenant: Tenant) -> Response:
         """Answer the stream, 204 when all of it is known already, or 404 as for reading the prediction."""
@@ -60,6 +61,7 @@ class EventStreamHandler:
                 media_type="text/event-stream",
                 on_gone=listener.end,
                 open_until_sent=stack.pop_all(),
+                write_s=self.write_s,
             )
 
     async def _pieces(
