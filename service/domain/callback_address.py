@@ -69,6 +69,8 @@ class _AllowList:
 class CallbackPolicy:
     """The allow-list that holds for one tenant, and what is shut whatever the list says.
 
+    `source` names that list, `opened_by` the one that alone can open what is always denied.
+
     Entries are separated by commas or whitespace: networks (`10.20.0.0/16`), addresses, host names, and
     `*.svc.cluster.local` for every name below one. Plain http goes to networks, and to names marked `http:`.
     """
@@ -76,6 +78,7 @@ class CallbackPolicy:
     source: str
     allowed: _AllowList
     own: frozenset[tuple[str, int]]
+    opened_by: str
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -91,7 +94,7 @@ class CallbackPolicy:
 
         Raises `ValueError` naming the entry that is wrong.
         """
-        return cls(source, _parse_list(text), frozenset((_own_host(host), port) for host, port in own))
+        return cls(source, _parse_list(text), frozenset((_own_host(host), port) for host, port in own), source)
 
     def replaced_by(self, tenant_list: str | None) -> "CallbackPolicy":
         """Return the policy of a tenant with a list of its own, or this one when it has none (None).
@@ -111,7 +114,7 @@ class CallbackPolicy:
     def _check_url(self, url: str) -> CallbackTarget:
         target = read_url(url)
         if not self.allowed.hosts and not self.allowed.networks:
-            raise CallbackDenied(f"no callbacks are allowed: {self.source} is empty; name the hosts or networks there")
+            raise CallbackDenied(f"nothing is allowed: {self.source} is empty; name the hosts or networks there")
         if (target.host, target.port) in self.own:
             raise CallbackDenied(f"{shown(target.host)} port {target.port} is the gateway's own Redis, always denied")
         if target.address is not None:
@@ -142,7 +145,7 @@ class CallbackPolicy:
             for network, kind in ALWAYS_DENIED:
                 if reading in network and not any(reading in it and _within(it, network) for it in self.allowed.opened):
                     raise CallbackDenied(
-                        f"{address} is a {kind} address ({network}), always denied unless {SETTING} names it"
+                        f"{address} is a {kind} address ({network}), always denied unless {self.opened_by} names it"
                         + ("" if reading is address else f": it embeds {reading}")
                     )
         if not any(address in network for network in self.allowed.networks) and not self._allows_name(target):
@@ -250,6 +253,7 @@ def _replaced(policy: CallbackPolicy, tenant_list: str) -> CallbackPolicy:
     except ValueError as wrong:
         raise InvalidInput([FieldError("callback_allow", str(wrong))]) from None
     if allowed.opened:
-        text = f"{allowed.opened[0]} is in a range that only {SETTING} can open"
+        text = f"{allowed.opened[0]} is in a range that only {policy.opened_by} can open"
         raise InvalidInput([FieldError("callback_allow", text)])
-    return CallbackPolicy("the tenant's callback_allow", replace(allowed, opened=policy.allowed.opened), policy.own)
+    allowed = replace(allowed, opened=policy.allowed.opened)
+    return CallbackPolicy("the tenant's callback_allow", allowed, policy.own, policy.opened_by)

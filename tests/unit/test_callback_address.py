@@ -267,7 +267,7 @@ def test_what_is_called_has_the_host_that_was_checked(url: str, called: str, hos
 def test_an_unset_list_allows_nothing_and_names_the_setting(text: str) -> None:
     """Without a list nothing may be called, and the refusal says what to set."""
     for url in ("https://hooks.example/", "https://10.0.0.1/"):
-        with pytest.raises(CallbackDenied, match=r"no callbacks are allowed: BREAKWATER_CALLBACK_ALLOW is empty"):
+        with pytest.raises(CallbackDenied, match=r"nothing is allowed: BREAKWATER_CALLBACK_ALLOW is empty"):
             CallbackPolicy.parse(text).check_url(url)
 
 
