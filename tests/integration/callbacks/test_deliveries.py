@@ -168,6 +168,18 @@ async def test_a_dead_letter_sent_again_has_the_whole_schedule(post: Post) -> No
     assert len({one.headers["webhook-id"] for one in post.receiver.received}) == 1
 
 
+async def test_a_deleted_prediction_s_dead_letters_are_gone(post: Post) -> None:
+    """From its team's list and from the operators'; those of other predictions stay."""
+    await post.register()
+    post.receiver.answer = lambda _: 410
+    kept, gone = await post.end(), await post.end()
+    await post.deliver()
+    assert {one["prediction_id"] for one in await post.deliveries(state="dead")} == {kept, gone}
+    assert (await post.client.delete(f"/v1/predictions/{gone}")).status_code == 204
+    assert {one["prediction_id"] for one in await post.deliveries()} == {kept}
+    assert await post.resources.commands("ZCARD", "bw:dead") == 1
+
+
 async def test_a_denied_address_is_never_tried_again(post: Post) -> None:
     """The tenant's own list has become stricter since: nothing connects, there is no second try, and it says why."""
     await post.register()
