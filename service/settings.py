@@ -6,6 +6,7 @@ whose text is one line that names the variable and never repeats a secret.
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -144,6 +145,17 @@ class Settings(BaseSettings):
     worker_metrics_port: Port = Field(9091, description="Port on which the worker serves `/metrics` and `/livez`.")
     models_file: Path | None = Field(
         None, description="A TOML file of models, added to the built-in catalogue (same ids replace)."
+    )
+    unlisted_models: Literal["deny", "allow"] = Field(
+        "deny", description="Whether models that no catalogue lists may be submitted to as well, with any input."
+    )
+    unlisted_price_usd: Decimal = Field(
+        Decimal("1.00"),
+        gt=0,
+        le=1_000_000,
+        max_digits=13,
+        decimal_places=6,
+        description="What a run of such a model counts as, in dollars.",
     )
     callback_allow: str = Field(
         "",

@@ -15,9 +15,11 @@ from service.http.description import (
     endpoints,
     history,
     media,
+    models,
     predictions,
     quota,
     streams,
+    submissions,
     wavespeed,
 )
 from service.http.description.inputs import input_schemas
@@ -49,6 +51,7 @@ _TAGS: Final = (
     Tag(
         name=predictions.TAG, description="The same in the gateway's own form, with plain statuses and problem details."
     ),
+    Tag(name=models.TAG, description="What may be submitted to, what it takes and what it costs."),
     Tag(name=quota.TAG, description="What your team may use, and what it has used."),
     Tag(name=endpoints.TAG, description="Where your team wants events sent."),
     Tag(name=deliveries.TAG, description="What was sent there, what came of it, and what happened in order."),
@@ -73,15 +76,17 @@ _OPERATOR: Final = SecurityScheme(
 
 def describe(catalogue: Catalogue, *, admin: bool) -> dict[str, Any]:
     """The document, ready to be written as JSON; `admin` says whether this gateway has the operators' face."""
-    faces = wavespeed.paths(catalogue) | history.paths() | media.paths()
+    faces = submissions.paths(catalogue) | wavespeed.paths() | history.paths() | media.paths() | models.paths(catalogue)
     faces |= predictions.paths() | streams.paths() | quota.paths() | endpoints.paths() | deliveries.paths()
+    for_operators = operators.paths() | dead_letters.paths(operators.TAG)
+    for_operators |= models.operator_paths(catalogue, operators.TAG)
     document = OpenAPI(
         openapi="3.1.1",
         info=Info(title="Breakwater", version=version("breakwater"), description=_INTRODUCTION),
         servers=[Server(url="/", description="The gateway this was read from.")],
         security=[{"bearer": []}],
         tags=[*_TAGS, *([_OPERATOR_TAG] if admin else []), _GATEWAY],
-        paths=faces | (operators.paths() | dead_letters.paths(operators.TAG) if admin else {}) | _gateway_paths(),
+        paths=faces | (for_operators if admin else {}) | _gateway_paths(),
         components=Components(
             headers=dict(HEADERS),
             parameters=dict(PARAMETERS),

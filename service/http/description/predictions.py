@@ -26,6 +26,7 @@ from service.http.description.refusals import (
     CONTENDED,
     ENDED_OTHERWISE,
     MODEL_NOT_FOUND,
+    MODEL_RETIRED,
     PREDICTION_NOT_FOUND,
     STORE_UNAVAILABLE,
     SUBMISSION,
@@ -157,7 +158,7 @@ def _create() -> Operation:
                 {"created": shown(started_at_ms=EXAMPLE_TIME_MS + 900)},
                 {**LOCATION, **ACCEPTED_HEADERS, **WAITED},
             ),
-            **refusals(_PREDICTIONS, [wrong, MODEL_NOT_FOUND, *SUBMISSION]),
+            **refusals(_PREDICTIONS, [wrong, MODEL_NOT_FOUND, MODEL_RETIRED, *SUBMISSION]),
         },
     )
 

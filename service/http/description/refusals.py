@@ -24,6 +24,7 @@ from service.domain.errors import (
     IdempotencyMismatch,
     InvalidInput,
     ModelDenied,
+    ModelRetired,
     NeverSent,
     NoSuchPart,
     NotFound,
@@ -124,6 +125,10 @@ IDEMPOTENCY_MISMATCH: Final = Refusal(
 )
 MODEL_NOT_FOUND: Final = Refusal(
     NotFound("unknown model 'openai/sora-9'; available: openai/sora-2"), "The catalogue has no such model."
+)
+MODEL_RETIRED: Final = Refusal(
+    ModelRetired("model openai/sora-1 has been retired; use openai/sora-2 instead"),
+    "The model is gone; the text says what to use.",
 )
 PREDICTION_NOT_FOUND: Final = Refusal(
     NotFound("prediction not found"), "There is none of this id, or it is another team's."
