@@ -66,3 +66,11 @@ def test_a_bad_file_in_the_environment(environment: pytest.MonkeyPatch, file: Pa
     file.write_text("models = 3")
     environment.setenv("BREAKWATER_MODELS_FILE", str(file))
     assert "BREAKWATER_MODELS_FILE" in refused("model", "list")
+
+
+def test_the_file_of_the_documentation(file: Path) -> None:
+    """The sample of docs/models.md can be used as it stands there."""
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    file.write_text(page.split("```toml\n")[1].split("```")[0])
+    [model] = printed("model", "check", str(file))["models"]
+    assert (model["id"], model["usual_usd"]) == ("bytedance/seedance-2/text-to-video", "0.40")

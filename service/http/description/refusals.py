@@ -41,7 +41,8 @@ from service.domain.errors import (
 )
 from service.domain.limits import LimitName, LimitState, QuotaExceeded
 from service.http.description.operations import JSON, REFUSAL_HEADERS, answer, schema_of
-from service.http.problems import PayloadTooLarge, problem_of, render
+from service.http.error_table import PayloadTooLarge
+from service.http.problems import problem_of, render
 
 _REQUEST_ID: Final = "checkout-7f3a"
 

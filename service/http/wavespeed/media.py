@@ -13,7 +13,7 @@ from service.domain.errors import FieldError, InvalidInput, ReadFailed
 from service.domain.places import Places
 from service.domain.tenants import Tenant
 from service.http.bodies import read_model
-from service.http.problems import PayloadTooLarge
+from service.http.error_table import PayloadTooLarge
 from service.http.wavespeed.envelope import success
 from service.upstream.uploads import Uploads
 
