@@ -22,6 +22,7 @@ from service.domain.callback_ids import CallbackIds
 from service.domain.catalogue import Catalogue
 from service.domain.catalogue_file import BadCatalogue, read_catalogue
 from service.domain.circuit_breaker import CircuitBreaker
+from service.domain.money import micros
 from service.domain.polling import Patience
 from service.domain.tenants_file import BadTenantsFile, WrittenTenant, check_callbacks, read_tenants_file
 from service.domain.timetable import Timetable
@@ -45,6 +46,7 @@ from service.stores.quota_ledger import QuotaLedger
 from service.stores.redis_state import RedisState
 from service.stores.scripts import Scripts
 from service.stores.server_clock import ServerClock
+from service.stores.submission_queue import SubmissionQueue
 from service.stores.tenant_store import TenantStore
 from service.stores.upstream_secrets import UpstreamSecretStore
 from service.stores.work_schedule import WorkSchedule
@@ -70,10 +72,13 @@ from service.usecases.register_endpoint import RegisterEndpoint
 from service.usecases.report_usage import ReportUsage
 from service.usecases.resend import Resend
 from service.usecases.retain import Retain
+from service.usecases.start import Start
 from service.usecases.submit import Submit
+from service.usecases.submit_queued import SubmitQueued
 from service.usecases.transition import Transition
 from service.usecases.try_endpoint import TryEndpoint
 from service.usecases.verify_callback import VerifyCallback
+from service.usecases.watch_account import WatchAccount
 
 UPSTREAM_CALLBACKS: Final = "/callbacks/wavespeed/"
 """Where WaveSpeed calls back; the signed id of a prediction follows."""
@@ -123,6 +128,9 @@ class Resources:
     try_endpoint: TryEndpoint
     resend: Resend
     submit: Submit
+    submit_queued: SubmitQueued
+    queue: SubmissionQueue
+    watch_account: WatchAccount
     await_end: AwaitEnd
     cancel: Cancel
     delete: Delete
@@ -255,7 +263,8 @@ async def open_resources(
         predictions = PredictionStore(commands, scripts, now_ms)
         feed = EventFeed(lambda: connect_redis(settings, 1), settings.tenant_streams)
         metrics.streams_open.set_function(lambda: len(feed.places))
-        ledger = QuotaLedger(commands, scripts, now_ms)
+        ledger = QuotaLedger(commands, scripts, now_ms, settings.capacity, settings.max_queued)
+        queue = SubmissionQueue(commands, scripts, settings.capacity, SUBMIT_OVER_S, settings.max_queue_wait_s, now_ms)
         tenants = TenantStore(commands, scripts, encryption)
         api_keys = ApiKeyStore(commands, scripts, now_ms)
         audit = AuditLog(commands)
@@ -267,6 +276,17 @@ async def open_resources(
         timetable = _timetable(settings, catalogue)
         transition = Transition(predictions, schedule, timetable, metrics, settings.base_url, clock)
         callback_ids = _callback_ids(settings)
+        start = Start(
+            transition,
+            upstream,
+            queue,
+            schedule,
+            timetable,
+            metrics,
+            clock,
+            _upstream_callback(settings, callback_ids),
+        )
+        low_micros = micros(settings.upstream_balance_low_usd)
         find_task = FindTask(predictions, TaskList(upstream, clock), metrics, clock, SUBMIT_OVER_S)
         yield Resources(
             settings=settings,
@@ -306,15 +326,17 @@ async def open_resources(
                 ledger,
                 predictions,
                 transition,
-                upstream,
+                start,
                 catalogue,
                 timetable,
                 callbacks,
                 metrics,
                 redis_state.require_room,
                 clock,
-                _upstream_callback(settings, callback_ids),
             ),
+            submit_queued=SubmitQueued(predictions, transition, start, metrics),
+            queue=queue,
+            watch_account=WatchAccount(queue, upstream, schedule, metrics, clock, low_micros),
             await_end=AwaitEnd(feed, predictions),
             cancel=Cancel(predictions, transition),
             delete=Delete(predictions, transition),

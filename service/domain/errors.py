@@ -164,6 +164,16 @@ class AccountFault(UpstreamRefused):
         super().__init__(status, "it refuses the platform's account, which its operators have to mend; try again later")
 
 
+class AccountPaused(AccountFault):
+    """The same, known from an earlier submission: nothing was sent."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def __str__(self) -> str:
+        return f"submissions are paused: WaveSpeed refused the last one; {self.message}"
+
+
 class CapacityReached(UpstreamRefused):
     """429: the account's rate or concurrency is used up; `retry_after_s` is the upstream's wish, if it gave one."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
@@ -55,7 +56,8 @@ def handler(stack: Stack) -> Handler:
 def pool_of(handler: Handler, capacity: int) -> WorkPool:
     """A pool over the predictions that are due."""
     stack = handler.stack
-    return WorkPool("poll", capacity, LEASE_S, stack.schedule, handler, stack.metrics)
+    lease = partial(stack.schedule.lease, "poll", lease_s=LEASE_S)
+    return WorkPool("poll", capacity, lease, stack.schedule, handler, stack.metrics)
 
 
 async def put(stack: Stack, count: int) -> list[str]:

@@ -1,0 +1,76 @@
+-- Take submissions out of the queue in fair order, as many as the account has capacity for, and put them where
+-- submissions under way are; also name those that have waited for too long.
+-- KEYS[1] due:submit, KEYS[2] the account, KEYS[3] open predictions, KEYS[4] due:poll
+-- KEYS[5] starts of videos, KEYS[6] starts of images
+-- ARGV[1] most submissions to take
+-- ARGV[2] ms until somebody must look whether a submission was confirmed: it is over by then
+-- ARGV[3] now in ms, or "" for the server's clock
+-- ARGV[4] the account's concurrency, ARGV[5] its videos and ARGV[6] its images a minute, each "" for no limit
+-- ARGV[7] longest wait in ms
+-- ARGV[8] ms until a submission under way counts as stuck
+-- ARGV[9] prefix of the queue, ARGV[10] of predictions, ARGV[11] of tenants, ARGV[12] of the unconfirmed
+-- ARGV[13] lifetime of an index of the unconfirmed in ms, ARGV[14] ms until one that waited for too long is named again
+-- Returns {token, ms until it is worth trying again or "" when nothing waits, id, ...}. A token is no lease here: what is
+-- taken is `submitting`, and is looked for, never sent again, should its worker die.
+local now = now_ms(ARGV[3])
+local answer = {string.format('%.0f', now), ''}
+local most = tonumber(ARGV[1])
+local where = {waiting = ARGV[9], due = KEYS[1]}
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', now - ARGV[7], 'BYSCORE', 'LIMIT', 0, most)) do
+  redis.call('ZADD', KEYS[1], now - ARGV[7] + ARGV[14], id)
+  answer[#answer + 1] = id
+end
+local account = read_account(KEYS[2])
+local wait = nil
+local function try_again_in(ms)
+  wait = math.max(0, math.min(wait or ms, ms))
+end
+if not account.paused_by and now >= account.blocked_until then
+  if account.failures > 0 then most = math.min(most, #answer - 2 + 1) end -- one goes ahead, to see whether it is over
+  local starts = {video = KEYS[5], image = KEYS[6]}
+  local per_minute = {video = ARGV[5], image = ARGV[6]}
+  local slots = free_slots(account, KEYS[3], ARGV[4], now)
+  while #answer - 2 < most and slots > 0 do
+    local class, tenant, tag = nil, nil, nil
+    wait = nil
+    for _, candidate in ipairs(CLASSES) do
+      local head = redis.call('ZRANGE', where.waiting .. candidate, 0, 0, 'WITHSCORES')
+      if head[1] then
+        local free, free_in = free_starts(account, starts[candidate], candidate, per_minute[candidate], now)
+        if free < 1 then
+          try_again_in(free_in)
+        elseif not tag or tonumber(head[2]) < tag then
+          class, tenant, tag = candidate, head[1], tonumber(head[2])
+        end
+      end
+    end
+    if not class then break end
+    local id = redis.call('ZRANGE', waits_in(where, class, tenant), 0, 0)[1]
+    leave_waiting(where, class, tenant, id)
+    local key = ARGV[10] .. id
+    local record = redis.call('HMGET', key, 'state', 'rev', 'model', 'input_sha256')
+    if record[1] == 'queued' then -- else its record has ended its life
+      if redis.call('EXISTS', KEYS[1]) == 1 then -- else nobody waits any more, and tags have begun anew
+        redis.call('HSET', where.waiting .. 'tags', '*', tag)
+        move_tag(where, tenant, tag + stride_of(ARGV[11] .. tenant))
+      end
+      redis.call('HSET', key, 'state', 'submitting', 'rev', record[2] + 1, 'submitted_at_ms', now)
+      redis.call('ZADD', KEYS[4], now + ARGV[2], id)
+      redis.call('ZADD', KEYS[3], now + ARGV[8], id)
+      local twins = ARGV[12] .. record[3] .. ':' .. record[4]
+      redis.call('ZADD', twins, now, id)
+      redis.call('PEXPIRE', twins, ARGV[13])
+      note_start(starts[class], id, now + ARGV[2], now)
+      slots = slots - 1
+      answer[#answer + 1] = id
+    end
+  end
+elseif not account.paused_by then
+  try_again_in(account.blocked_until - now)
+end
+local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+if oldest[2] then
+  try_again_in(oldest[2] + ARGV[7] - now)
+  answer[2] = string.format('%.0f', wait)
+end
+return answer
