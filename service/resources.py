@@ -62,9 +62,11 @@ from service.usecases.await_end import AwaitEnd
 from service.usecases.cancel import Cancel
 from service.usecases.change_endpoint import ChangeEndpoint
 from service.usecases.delete import Delete
+from service.usecases.estimate_start import EstimateStart
 from service.usecases.find_stuck import FindStuck
 from service.usecases.find_task import FindTask
 from service.usecases.look import Look
+from service.usecases.pause_account import PauseAccount
 from service.usecases.receive_callback import ReceiveCallback
 from service.usecases.reconcile import Reconcile
 from service.usecases.reencrypt import Reencrypt
@@ -130,6 +132,8 @@ class Resources:
     submit: Submit
     submit_queued: SubmitQueued
     queue: SubmissionQueue
+    estimate_start: EstimateStart
+    pause_account: PauseAccount
     watch_account: WatchAccount
     await_end: AwaitEnd
     cancel: Cancel
@@ -336,6 +340,8 @@ async def open_resources(
             ),
             submit_queued=SubmitQueued(predictions, transition, start, metrics),
             queue=queue,
+            estimate_start=EstimateStart(queue, timetable, clock),
+            pause_account=PauseAccount(queue, schedule, audit, clock),
             watch_account=WatchAccount(queue, upstream, schedule, metrics, clock, low_micros),
             await_end=AwaitEnd(feed, predictions),
             cancel=Cancel(predictions, transition),

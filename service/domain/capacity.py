@@ -92,6 +92,15 @@ class AccountState:
     balance_low: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Prospects:
+    """What decides when what waits is sent: the limits in force, whether nothing is sent, or not for `blocked_ms`."""
+
+    capacity: Capacity
+    paused: bool
+    blocked_ms: int
+
+
 def starts_in_s(before: int, capacity: Capacity, model_class: ModelClass, run_s: float) -> float:
     """About when a submission starts that has so many `before` it, in seconds, if runs take `run_s` each.
 

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Literal
 
-from service.domain.capacity import CLASSES, AccountState, Capacity, LimitInForce, ModelClass
+from service.domain.capacity import CLASSES, AccountState, Capacity, LimitInForce, ModelClass, Prospects
 from service.domain.predictions import Prediction
 from service.stores import keys
 from service.stores.answers import pairs
@@ -133,19 +133,21 @@ class SubmissionQueue:
         )
         return None if number < 0 else number
 
+    async def account(self, model_class: ModelClass) -> Prospects:
+        """What decides when a submission of a class is sent."""
+        now_ms, limits = await self._limits()
+        by_name = {limit.name: limit.now for limit in limits}
+        starts = by_name[f"{model_class}s_per_minute"]
+        paused_by, blocked_until = await self._commands("HMGET", keys.ACCOUNT, "paused_by", "blocked_until")
+        return Prospects(
+            capacity=Capacity(by_name["concurrency"], {} if starts is None else {model_class: starts}),
+            paused=paused_by is not None,
+            blocked_ms=max(0, int(float(blocked_until or 0)) - now_ms),
+        )
+
     async def state(self) -> AccountState:
         """Where the account and the queue stand."""
-        names = ["concurrency", *(f"{one}s_per_minute" for one in CLASSES)]
-        configured = [self.capacity.concurrency, *(self.capacity.per_minute.get(one) for one in CLASSES)]
-        now, *used = await self._scripts.run(
-            "account_limits",
-            keys=[keys.ACCOUNT, keys.OPEN, *(keys.starts(one) for one in CLASSES)],
-            args=[self._now(), *map(_argument, configured)],
-        )
-        limits = tuple(
-            LimitInForce(name, limit, None if in_force < 0 else in_force, count)
-            for name, limit, (in_force, count) in zip(names, configured, used, strict=True)
-        )
+        now_ms, limits = await self._limits()
         account = pairs(await self._commands("HGETALL", keys.ACCOUNT))
         stored = {name.decode(): value.decode() for name, value in account.items()}
         waiting, oldest = await asyncio.gather(
@@ -157,15 +159,29 @@ class SubmissionQueue:
         return AccountState(
             limits=limits,
             waiting=waiting,
-            oldest_waiting_ms=max(0, now - int(float(oldest[1]))) if oldest else 0,
+            oldest_waiting_ms=max(0, now_ms - int(float(oldest[1]))) if oldest else 0,
             waiting_by_tenant=await self._by_tenant(),
             paused_by="operator" if paused_by == "operator" else "account" if paused_by else "",
             paused_at_ms=int(stored.get("paused_at", 0)),
             paused_why=stored.get("paused_why", ""),
-            blocked_until_ms=blocked_until if blocked_until > now else 0,
+            blocked_until_ms=blocked_until if blocked_until > now_ms else 0,
             balance_micros=int(stored["balance"]) if "balance" in stored else None,
             balance_at_ms=int(stored.get("balance_at", 0)),
             balance_low="low" in stored,
+        )
+
+    async def _limits(self) -> tuple[int, tuple[LimitInForce, ...]]:
+        """Now in ms, and every limit in force."""
+        names = ["concurrency", *(f"{one}s_per_minute" for one in CLASSES)]
+        configured = [self.capacity.concurrency, *(self.capacity.per_minute.get(one) for one in CLASSES)]
+        now_ms, *used = await self._scripts.run(
+            "account_limits",
+            keys=[keys.ACCOUNT, keys.OPEN, *(keys.starts(one) for one in CLASSES)],
+            args=[self._now(), *map(_argument, configured)],
+        )
+        return now_ms, tuple(
+            LimitInForce(name, limit, None if in_force < 0 else in_force, count)
+            for name, limit, (in_force, count) in zip(names, configured, used, strict=True)
         )
 
     async def _by_tenant(self) -> dict[str, int]:

@@ -25,7 +25,7 @@ MAX_IDS: Final = 100
 """Most predictions one request deletes."""
 
 _STATES: Final[Mapping[str, frozenset[State]]] = {
-    "created": frozenset({State.SUBMITTING, State.UNCONFIRMED, State.CREATED}),
+    "created": frozenset({State.QUEUED, State.SUBMITTING, State.UNCONFIRMED, State.CREATED}),
     "processing": frozenset({State.PROCESSING}),
     "completed": frozenset({State.COMPLETED}),
     "failed": frozenset({State.FAILED, State.CANCELED, State.EXPIRED}),
