@@ -60,7 +60,7 @@ class WaveSpeedPrediction(BaseModel):
         "base64; empty until `completed`. WaveSpeed keeps them for seven days."
     )
     has_nsfw_contents: list[bool] | None = Field(description="For each output, whether it was found unsafe.")
-    error: str = Field(description="Why it failed; otherwise empty.")
+    error: str = Field(description="Why it failed, or with code 5004 what to do now; otherwise empty.")
     code: int = Field(0, description="WaveSpeed's task code, if there is one; 5004: still going, read it later.")
     urls: Links
     created_at: str = Field(description="RFC 3339, UTC.")

@@ -49,7 +49,10 @@ async def test_synchronous_mode_is_bounded(redis_url: str, simulator: Running) -
         data = answer.json()["data"]
         assert (answer.status_code, answer.json()["code"]) == (200, 200)
         assert (data["code"], data["status"], data["outputs"]) == (5004, "processing", [])
-        assert "code" not in await life.gateway.result(data["id"])
+        assert data["error"].startswith("Sync mode timed out, ")
+        assert data["error"].endswith(f" {data['urls']['get']}")
+        read = await life.gateway.result(data["id"])
+        assert ("code" in read, read["error"]) == (False, "")
         life.finish(all=True)
         await life.pass_time(120)
         assert (await life.gateway.result(data["id"]))["status"] == "completed"
