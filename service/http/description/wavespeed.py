@@ -82,6 +82,7 @@ class Balance(BaseModel):
     balance: float = Field(
         ge=0, description=f"Dollars left this month; {UNLIMITED_BALANCE:,} for a team without a budget."
     )
+    currency: Literal["USD"]
 
 
 def paths(catalogue: Catalogue) -> dict[str, PathItem]:
@@ -92,7 +93,10 @@ def paths(catalogue: Catalogue) -> dict[str, PathItem]:
         result: PathItem(get=read(result, "read_result", "Read a prediction")),
         old: PathItem(get=read(old, "read_result_v2", "Read a prediction, where old clients look for it")),
         "/api/v3/webhook/secret": PathItem(get=_webhook_secret()),
-        "/api/v3/balance": PathItem(get=_balance()),
+        "/api/v3/balance": PathItem(get=_balance("/api/v3/balance", "read_balance", "Read your balance")),
+        "/api/v3/account/balance": PathItem(
+            get=_balance("/api/v3/account/balance", "read_account_balance", "Read your balance, where old clients look")
+        ),
     }
 
 
@@ -189,16 +193,16 @@ def _webhook_secret() -> Operation:
     )
 
 
-def _balance() -> Operation:
+def _balance(path: str, operation_id: str, summary: str) -> Operation:
     """Read what is left of the budget."""
     return operation(
         TAG,
-        "read_balance",
-        "Read your balance",
+        operation_id,
+        summary,
         "What is left of your team's own budget for the month, never the company's balance. `/v1/quota` says more.",
         answers={
-            "200": enveloped_answer("The balance.", Balance, {"balance": {"balance": 412.5}}),
-            **refusals("/api/v3/balance", [UNAUTHENTICATED, STORE_UNAVAILABLE]),
+            "200": enveloped_answer("The balance.", Balance, {"balance": {"balance": 412.5, "currency": "USD"}}),
+            **refusals(path, [UNAUTHENTICATED, STORE_UNAVAILABLE]),
         },
     )
 
