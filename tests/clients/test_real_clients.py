@@ -129,9 +129,9 @@ async def test_an_upload_with_a_wrong_key(case: Case, tmp_path: Path) -> None:
 
 async def test_the_client_s_wait_is_over_first(case: Case) -> None:
     """Its own timeout, with the id; nothing is posted again, and the result is there for who asks later."""
-    outcome = await case.run("[sim:stuck] a fog", timeout=1.5, **QUICK)
+    outcome = await case.run("[sim:stuck] a fog", timeout=2, **QUICK)
     assert outcome.error == case.client.timeout
-    told = re.fullmatch(r"Prediction timed out after 1.5 seconds \(task_id: ([0-9a-f]{32})\)", outcome.text)
+    told = re.fullmatch(r"Prediction timed out after 2 seconds \(task_id: ([0-9a-f]{32})\)", outcome.text)
     assert told, outcome.text
     assert (await case.call("result", id=told[1])).returned["status"] in ("created", "processing")
     await _end(case, told[1])

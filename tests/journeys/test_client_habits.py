@@ -45,7 +45,7 @@ async def test_a_client_that_posts_again_after_ten_seconds_never_does(system: Sy
         post_and_post_again(system.client, MODEL, {"prompt": "[sim:delay=7] a strait"}, abort_s=10),
         post_and_post_again(system.client, MODEL, {"prompt": "[sim:stuck]", "enable_sync_mode": True}, abort_s=10),
     )
-    assert asyncio.get_running_loop().time() - began < 8
+    assert asyncio.get_running_loop().time() - began < 9
     assert set(posts) == {1}
     assert (await system.seen_upstream())["paid_submissions"] == 6 + 2
 

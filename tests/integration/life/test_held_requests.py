@@ -59,6 +59,20 @@ async def test_synchronous_mode_is_bounded(redis_url: str, simulator: Running) -
         assert life.paid() == 1
 
 
+@pytest.mark.parametrize("trouble", ["delay=1", "submit=lost", "submit=cut"])
+async def test_synchronous_mode_is_bounded_while_wavespeed_is_silent(
+    redis_url: str, simulator: Running, trouble: str
+) -> None:
+    """An answer that is late or lost is no error in this mode either: the same 200, with an id that can be read."""
+    async with open_life(redis_url, simulator, max_wait_s=0.05) as life:
+        body = {"prompt": f"[sim:{trouble}] a calm", "enable_sync_mode": True}
+        answer = await life.gateway.client.post(f"/api/v3/{MODEL}", json=body)
+        data = answer.json()["data"]
+        assert (answer.status_code, data["code"], data["status"]) == (200, 5004, "processing")
+        assert (await life.gateway.result(data["id"]))["status"] == "created"
+        assert life.paid() == 1
+
+
 @pytest.mark.parametrize("method", ["POST", "GET"])
 async def test_a_wait_that_is_preferred_is_granted(life: Life, method: str) -> None:
     """The native face holds the answer until the end, and says for how long it would have."""
