@@ -141,9 +141,10 @@ async def test_another_tenant_s_events_are_not_there(served: Online) -> None:
 
 def impatient(life: Life, **fields: float) -> Starlette:
     """Streams with times of their own."""
-    handler = EventStreamHandler(life.resources.feed, life.resources.predictions, **fields)
-    route = Route(path_of("{id}"), authenticated(life.resources.authenticate, handler))
-    return Starlette(routes=[route], middleware=[Middleware(AccessLog, metrics=life.resources.metrics)])
+    resources = life.resources
+    handler = EventStreamHandler(resources.authenticate, resources.feed, resources.predictions, **fields)
+    route = Route(path_of("{id}"), authenticated(resources.authenticate, handler))
+    return Starlette(routes=[route], middleware=[Middleware(AccessLog, metrics=resources.metrics)])
 
 
 async def test_silence_is_filled_with_comments(life: Life) -> None:
@@ -169,6 +170,40 @@ async def test_a_lost_subscription_loses_no_event(redis_url: str, redis_proxy: F
                 await completed(other, prediction_id)
             await redis_proxy.listen()
             assert read(await anext(blocks))[:2] == (1, "prediction.completed")
+
+
+async def test_a_stream_outlives_an_outage(redis_url: str, redis_proxy: FaultProxy, simulator: Running) -> None:
+    """Comments go on while Redis is away, even when the key would have to be looked up; then comes what was missed."""
+    async with open_life(redis_proxy.url, simulator) as life:
+        prediction_id = await life.submit()
+        async with online(life, impatient(life, heartbeat_s=0.01)) as served, stream(served, prediction_id) as blocks:
+            assert await anext(blocks) == "retry: 2000"
+            redis_proxy.refuse()
+            await redis_proxy.cut()
+            life.resources.authenticate.cache.clear()
+            assert [await anext(blocks) for _ in range(3)] == [":"] * 3
+            async with open_life(redis_url, simulator) as other:
+                await completed(other, prediction_id)
+            await redis_proxy.listen()
+            assert numbered([block async for block in blocks]) == [(1, "prediction.completed")]
+
+
+@pytest.mark.parametrize("heartbeat_s", [0.01, 60.0])
+async def test_a_revoked_key_hears_nothing_more(life: Life, heartbeat_s: float) -> None:
+    """The stream ends by itself, and before the next event is told."""
+    prediction_id = await life.submit()
+    async with online(life, impatient(life, heartbeat_s=heartbeat_s)) as served:
+        async with stream(served, prediction_id) as blocks:
+            await processing(life, prediction_id)
+            while not (await anext(blocks)).startswith("id: 1"):
+                pass
+            [key] = await life.resources.administer.list_keys("acme")
+            await life.resources.administer.revoke_key("acme", key.id)
+            life.resources.authenticate.cache.clear()  # as when it has been remembered for long enough
+            if heartbeat_s > 1:
+                await completed(life, prediction_id)
+            assert numbered([block async for block in blocks]) == []
+        await wait_until(lambda: served.held == 0, what="its place to be free")
 
 
 async def test_one_subscription_serves_all_streams(redis_url: str, life: Life) -> None:
