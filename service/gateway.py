@@ -4,7 +4,7 @@ import structlog
 
 from service.app import create_app
 from service.resources import open_resources, read_tenants
-from service.server import Server, bind, stop_event
+from service.server import Server, allow_open_files, bind, stop_event
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -13,6 +13,7 @@ log = structlog.get_logger()
 async def run_gateway(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then for the grace, then drain within the configured bound. Raises `PortBusy`."""
     tenants = read_tenants(settings)
+    allow_open_files()
     listening = bind(settings.host, settings.port, "BREAKWATER_HOST, BREAKWATER_PORT")
     async with open_resources(settings) as resources:
         server = Server(
