@@ -115,12 +115,14 @@ class EventFeed:
 
     async def follow(self) -> None:
         """Hear of moves until cancelled; while Redis is away, try again and again."""
+        told = False
         while True:
             try:
                 await self._subscribed()
             except (RedisError, OSError, TimeoutError) as broken:
-                if self.subscribed:
-                    log.warning("lost the subscription to moves", reason=type(broken).__name__)
+                if self.subscribed or not told:
+                    log.warning("no subscription to moves", reason=type(broken).__name__)
+                told = True
             except Exception:  # whatever it was: without this task nobody would hear of anything again
                 log.exception("the subscription to moves broke")
             finally:
