@@ -86,6 +86,8 @@ class EventStreamHandler:
             woken = await listener.wait(self.heartbeat_s)
             if listener.over:
                 return
+            if not woken:
+                yield _HEARTBEAT
             try:
                 tenant = await self.authenticate(key)
                 if woken:
@@ -99,8 +101,6 @@ class EventStreamHandler:
                     yield _HEARTBEAT
             except (NotFound, Unauthenticated):  # it was deleted, or the key was revoked
                 return
-            if not woken:
-                yield _HEARTBEAT
 
 
 def _last_event_id(request: Request) -> int:
