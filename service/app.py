@@ -74,7 +74,7 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
         settings.max_wait_s,
     )
     listed = PredictionListHandler(resources.prediction_list, settings.base_url)
-    stream = EventStreamHandler(resources.feed, resources.predictions)
+    stream = EventStreamHandler(resources.authenticate, resources.feed, resources.predictions)
     content = ContentHandler(resources.predictions, resources.outputs)
     endpoints = EndpointHandlers(
         resources.register_endpoint,
