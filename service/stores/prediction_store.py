@@ -185,6 +185,7 @@ class PredictionStore:
             keys.tenant_predictions(after.tenant),
             keys.DEAD,
             keys.tenant_dead(after.tenant),
+            keys.tenant_deleted(after.tenant),
         ]
         verdict, *told = await self._scripts.run(
             "transition",
@@ -275,6 +276,7 @@ class PredictionStore:
             keys.tenant_deliveries(prediction.tenant),
             keys.tenant_dead(prediction.tenant),
             keys.due("deliver"),
+            keys.tenant_deleted(prediction.tenant),
         ]
         purged = await self._scripts.run(
             "purge",
