@@ -88,6 +88,7 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
     events = EventsHandler(resources.events)
     quota = QuotaHandler(resources.ledger, resources.tenants, resources.clock)
     for_tenants = partial(authenticated, resources.authenticate)
+    faces = {"admin": bool(settings.admin_token), "callbacks": resources.callback_ids is not None}
     return [
         # Tried in this order: the reads clients poll with come first, and the model route swallows any path.
         Route("/api/v3/predictions/{id}/result", result),
@@ -123,8 +124,8 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
         *upstream_routes(resources),
         *(admin_routes(resources, settings.admin_token.get_secret_value()) if settings.admin_token else ()),
         *Probes(resources.metrics, ready).routes(),
-        Route("/openapi.json", openapi_document(resources.catalogue, admin=bool(settings.admin_token))),
-        Route("/docs", docs_page(resources.catalogue, admin=bool(settings.admin_token))),
+        Route("/openapi.json", openapi_document(resources.catalogue, **faces)),
+        Route("/docs", docs_page(resources.catalogue, **faces)),
     ]
 
 

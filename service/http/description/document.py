@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from typing import Any, Final
 
-from openapi_pydantic import Components, Info, OpenAPI, PathItem, Response, SecurityScheme, Server, Tag
+from openapi_pydantic import Components, Info, License, OpenAPI, PathItem, Response, SecurityScheme, Server, Tag
 from openapi_pydantic.util import construct_open_api_with_schema_class
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -18,6 +18,7 @@ from service.http.description import (
     predictions,
     quota,
     streams,
+    upstream_callbacks,
     wavespeed,
 )
 from service.http.description.inputs import input_schemas
@@ -42,6 +43,8 @@ _INTRODUCTION: Final = (
 _OPERATOR_TAG: Final = Tag(
     name=operators.TAG, description="Tenants, their keys, what they used, and what was done. For operators alone."
 )
+
+_CALLBACK_TAG: Final = Tag(name=upstream_callbacks.TAG, description="What WaveSpeed calls; nobody else can.")
 
 _TAGS: Final = (
     Tag(name=wavespeed.TAG, description="Submit to a model and read the result, in WaveSpeed's own form."),
@@ -71,17 +74,27 @@ _OPERATOR: Final = SecurityScheme(
 )
 
 
-def describe(catalogue: Catalogue, *, admin: bool) -> dict[str, Any]:
-    """The document, ready to be written as JSON; `admin` says whether this gateway has the operators' face."""
+def describe(catalogue: Catalogue, *, admin: bool, callbacks: bool = False) -> dict[str, Any]:
+    """The document, ready to be written as JSON.
+
+    `admin` says whether this gateway has the operators' face, `callbacks` whether WaveSpeed may call it back.
+    """
     faces = wavespeed.paths(catalogue) | history.paths() | media.paths()
     faces |= predictions.paths() | streams.paths() | quota.paths() | endpoints.paths() | deliveries.paths()
+    faces |= operators.paths() | dead_letters.paths(operators.TAG) if admin else {}
+    faces |= upstream_callbacks.paths() if callbacks else {}
     document = OpenAPI(
         openapi="3.1.1",
-        info=Info(title="Breakwater", version=version("breakwater"), description=_INTRODUCTION),
+        info=Info(
+            title="Breakwater",
+            version=version("breakwater"),
+            description=_INTRODUCTION,
+            license=License(name="MIT", identifier="MIT"),
+        ),
         servers=[Server(url="/", description="The gateway this was read from.")],
         security=[{"bearer": []}],
-        tags=[*_TAGS, *([_OPERATOR_TAG] if admin else []), _GATEWAY],
-        paths=faces | (operators.paths() | dead_letters.paths(operators.TAG) if admin else {}) | _gateway_paths(),
+        tags=[*_TAGS, *([_OPERATOR_TAG] if admin else []), *([_CALLBACK_TAG] if callbacks else []), _GATEWAY],
+        paths=faces | _gateway_paths(),
         components=Components(
             headers=dict(HEADERS),
             parameters=dict(PARAMETERS),

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from openapi_pydantic import Response
 from pydantic import BaseModel, create_model
 
-from service.http.description.operations import Headers, json_answer
+from service.http.description.operations import Headers, Links, json_answer
 
 
 class Envelope(BaseModel):
@@ -23,8 +23,12 @@ def envelope_of(data: type[BaseModel]) -> type[Envelope]:
 
 
 def enveloped_answer(
-    description: str, data: type[BaseModel], examples: dict[str, Any], headers: Headers | None = None
+    description: str,
+    data: type[BaseModel],
+    examples: dict[str, Any],
+    headers: Headers | None = None,
+    links: Links | None = None,
 ) -> Response:
     """An answer 200 in the envelope; `examples` of what is in it, by name."""
     shown = {name: {"code": 200, "message": "success", "data": example} for name, example in examples.items()}
-    return json_answer(description, envelope_of(data), shown, headers)
+    return json_answer(description, envelope_of(data), shown, headers, links)

@@ -21,8 +21,10 @@ from service.http.description.operations import (
     json_body,
     operation,
     parameter,
+    prediction_links,
 )
 from service.http.description.refusals import (
+    DELETED_MEANWHILE,
     PREDICTION_NOT_FOUND,
     STORE_UNAVAILABLE,
     SUBMISSION,
@@ -117,7 +119,7 @@ def _submit(model: Model) -> Operation:
                 "webhook",
                 "query",
                 "A URL to call once, when the prediction has ended. It must be one your team may use.",
-                Schema(type="string", maxLength=MAX_URL),
+                Schema(type="string", schema_format="uri", maxLength=MAX_URL),
                 "https://hooks.example.com/videos",
             ),
             component("parameters", "IdempotencyKey"),
@@ -131,8 +133,12 @@ def _submit(model: Model) -> Operation:
                 WaveSpeedPrediction,
                 {"created": example_data(model.id)},
                 ACCEPTED_HEADERS,
+                prediction_links("/data/id"),
             ),
-            **refusals(f"/api/v3/{model.id}", [Refusal.of_field(str(required[0]), "is required"), *SUBMISSION]),
+            **refusals(
+                f"/api/v3/{model.id}",
+                [Refusal.of_field(str(required[0]), "is required"), DELETED_MEANWHILE, *SUBMISSION],
+            ),
         },
     )
 
