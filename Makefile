@@ -36,6 +36,7 @@ bench: .venv ## Measure against contestants started in the same run (BENCH=name 
 lock: .venv ## Resolve pyproject.toml into the hashed lock files again
 	@$(LOCK) -q -o requirements.lock
 	@$(LOCK) -q --extra dev --extra embedded -o requirements-dev.lock
+	@$(subst pyproject.toml,tests/contract/requirements.in,$(LOCK)) -q -o tests/contract/requirements.lock
 	@echo "Locks written. Next: make test"
 
 clean: ## Remove the environment and every cache
