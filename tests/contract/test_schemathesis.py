@@ -19,7 +19,7 @@ HERE: Final = Path(__file__).parent
 ST: Final = HERE / ".venv" / "bin" / "st"
 TENANT: Final = "contract"
 LEAST_CASES: Final = 1_000
-EXAMPLES: Final = int(os.environ.get("CONTRACT_EXAMPLES", "30"))
+EXAMPLES: Final = int(os.environ.get("CONTRACT_EXAMPLES", "50"))
 """Generated requests an operation, in each phase that generates."""
 
 WITHIN_S: Final = 420.0
