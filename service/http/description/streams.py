@@ -83,6 +83,7 @@ def paths() -> dict[str, PathItem]:
 
 def _events() -> Operation:
     """The events of one prediction."""
+    seen = Schema(type="string", pattern="^[0-9]{0,9}$")
     return operation(
         TAG,
         "stream_events",
@@ -93,9 +94,8 @@ def _events() -> Operation:
         "One that reads too slowly is cut off.",
         parameters=[
             PREDICTION_ID,
-            parameter(
-                "Last-Event-ID", "header", "The `id` seen last.", Schema(type="string", pattern="^[0-9]{1,9}$"), "1"
-            ),
+            parameter("Last-Event-ID", "header", "The `id` seen last.", seen, "1"),
+            parameter("after", "query", "The same, for clients that cannot send the header, which wins.", seen, "1"),
         ],
         answers={
             "200": answer("The events; what is described is one of them.", {_SSE: json_media(_EVENT, {"end": _END})}),
