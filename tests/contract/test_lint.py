@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -39,3 +40,15 @@ async def test_the_served_description_is_clean(system: System, tmp_path: Path) -
     print("redocly:", found["totals"])  # noqa: T201
     assert found["totals"] == {"errors": 0, "warnings": 0, "ignored": 0}, found["problems"]
     assert told.returncode == 0, told.stderr
+
+
+async def test_the_served_page_needs_nothing_else(system: System) -> None:
+    """`/docs` as a gateway serves it names nothing to load or run, its links stay on it, its policy forbids it."""
+    await system.start_gateway(probe="livez")
+    answer = await system.client.get("/docs")
+    assert answer.status_code == 200
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    places = re.findall(r"<[^>]*\s(?:src|srcset|href|action|data)\s*=\s*[\"']?([^\"'\s>]*)", answer.text)
+    assert len(places) > 50
+    assert [place for place in places if not place.startswith("#")] == []
+    assert not re.search(r"<(?:script|link|img|iframe|object|embed|base)\b|url\(|@import", answer.text)
