@@ -24,6 +24,7 @@ from service.http.native.deliveries import DeliveryHandlers
 from service.http.native.endpoints import EndpointHandlers
 from service.http.native.event_stream import EventStreamHandler
 from service.http.native.events import EventsHandler
+from service.http.native.models import CatalogueHandlers
 from service.http.native.prediction_list import PredictionListHandler
 from service.http.native.predictions import PredictionHandlers
 from service.http.native.quota import QuotaHandler
@@ -35,6 +36,7 @@ from service.http.wavespeed.account import BalanceHandler, WebhookSecretHandler
 from service.http.wavespeed.envelope import Encoder
 from service.http.wavespeed.history import HistoryHandlers
 from service.http.wavespeed.media import MediaHandlers
+from service.http.wavespeed.models import ModelHandlers
 from service.http.wavespeed.results import ResultHandler
 from service.http.wavespeed.submit import SubmitHandler
 from service.probes import Probes
@@ -59,6 +61,7 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
     result = authenticated(resources.authenticate, ResultHandler(resources.predictions, encoder, settings.base_url))
     history = HistoryHandlers(resources.prediction_list, resources.delete, settings.base_url, settings.max_body_bytes)
     media = MediaHandlers(resources.uploads, settings.max_body_bytes, settings.max_upload_bytes)
+    models = ModelHandlers(resources.catalogue, settings.base_url, settings.max_body_bytes)
     secret = WebhookSecretHandler(resources.tenants)
     balance = BalanceHandler(resources.ledger, resources.tenants, resources.clock)
     predictions = PredictionHandlers(
@@ -72,7 +75,7 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
         settings.max_wait_s,
     )
     listed = PredictionListHandler(resources.prediction_list, settings.base_url)
-    stream = EventStreamHandler(resources.feed, resources.predictions)
+    stream = EventStreamHandler(resources.authenticate, resources.feed, resources.predictions)
     content = ContentHandler(resources.predictions, resources.outputs)
     endpoints = EndpointHandlers(
         resources.register_endpoint,
@@ -86,6 +89,7 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
     )
     deliveries = DeliveryHandlers(resources.deliveries, resources.resend)
     events = EventsHandler(resources.events)
+    catalogue = CatalogueHandlers(resources.catalogue)
     quota = QuotaHandler(resources.ledger, resources.tenants, resources.clock)
     for_tenants = partial(authenticated, resources.authenticate)
     faces = {"admin": bool(settings.admin_token), "callbacks": resources.callback_ids is not None}
@@ -98,14 +102,22 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
         _resource("/api/v3/predictions", GET=for_tenants(history.list), POST=for_tenants(history.list)),
         Route("/api/v3/webhook/secret", for_tenants(secret)),
         Route("/api/v3/balance", for_tenants(balance)),
+        Route("/api/v3/account/balance", for_tenants(balance)),
         Route("/api/v3/media/uploads", for_tenants(media.ticket), methods=["POST"]),
         Route("/api/v3/media/upload/binary", for_tenants(media.binary), methods=["POST"]),
+        Route("/api/v3/models", for_tenants(models.list)),
+        Route("/api/v3/model/price", for_tenants(models.price), methods=["POST"]),
+        Route("/api/v3/model/pricing", for_tenants(models.pricing), methods=["POST"]),
+        Route("/api/v3/upload", for_tenants(media.older), methods=["POST"]),
+        Route("/api/v3/uploads", for_tenants(media.older), methods=["POST"]),
         Route("/api/v3/{model:path}", for_tenants(submit), methods=["POST"]),
         _resource("/v1/predictions", GET=for_tenants(listed), POST=for_tenants(predictions.create)),
         _resource("/v1/predictions/{id}", GET=for_tenants(predictions.get), DELETE=for_tenants(predictions.delete)),
         Route("/v1/predictions/{id}/events", for_tenants(stream)),
         Route("/v1/predictions/{id}/content/{n}", for_tenants(content)),
         Route("/v1/predictions/{id}/cancel", for_tenants(predictions.cancel), methods=["POST"]),
+        Route("/v1/models", for_tenants(catalogue.list)),
+        Route("/v1/models/{model:path}", for_tenants(catalogue.get)),
         Route("/v1/quota", for_tenants(quota)),
         _resource("/v1/endpoints", GET=for_tenants(endpoints.list), POST=for_tenants(endpoints.create)),
         _resource(
@@ -151,6 +163,7 @@ def admin_routes(resources: Resources, token: str) -> list[BaseRoute]:
     limit = resources.settings.max_body_bytes
     tenants = TenantHandlers(resources.administer.by("admin api"), limit)
     reports = ReportHandlers(resources.report_usage, resources.audit)
+    catalogue = CatalogueHandlers(resources.catalogue)
     dead = DeadLetterHandlers(resources.deliveries, resources.resend, limit)
     for_operators = partial(operators_only, AuthenticateOperator(token))
     one = "/admin/v1/tenants/{tenant}"
@@ -168,6 +181,8 @@ def admin_routes(resources: Resources, token: str) -> list[BaseRoute]:
         _resource(f"{one}/keys/{{key}}", DELETE=for_operators(tenants.revoke_key)),
         _resource("/admin/v1/usage", GET=for_operators(reports.usage)),
         _resource("/admin/v1/audit", GET=for_operators(reports.audit)),
+        Route("/admin/v1/models", for_operators(catalogue.list_all)),
+        Route("/admin/v1/models/{model:path}", for_operators(catalogue.get_any)),
         _resource("/admin/v1/dead-letters", GET=for_operators(dead.list)),
         _resource("/admin/v1/dead-letters/resend", POST=for_operators(dead.resend)),
     ]

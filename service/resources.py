@@ -19,7 +19,8 @@ from redis.asyncio import Redis
 
 from service.domain.callback_address import CallbackPolicy
 from service.domain.callback_ids import CallbackIds
-from service.domain.catalogue import BadCatalogue, Catalogue, read_catalogue
+from service.domain.catalogue import Catalogue
+from service.domain.catalogue_file import BadCatalogue, read_catalogue
 from service.domain.circuit_breaker import CircuitBreaker
 from service.domain.polling import Patience
 from service.domain.tenants_file import BadTenantsFile, WrittenTenant, check_callbacks, read_tenants_file
@@ -138,7 +139,8 @@ def read_models(settings: Settings) -> Catalogue:
     """The catalogue of these settings. Raises `BadSetting` when the operator's file cannot be read."""
     try:
         extra = settings.models_file.read_text("utf-8") if settings.models_file else ""
-        return read_catalogue(extra, poll_scale=settings.poll_scale)
+        unlisted_usd = settings.unlisted_price_usd if settings.unlisted_models == "allow" else None
+        return read_catalogue(extra, poll_scale=settings.poll_scale, unlisted_usd=unlisted_usd)
     except (OSError, UnicodeDecodeError, BadCatalogue) as error:
         raise BadSetting(f"{PREFIX}MODELS_FILE: {error}") from None
 

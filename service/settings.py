@@ -6,6 +6,7 @@ whose text is one line that names the variable and never repeats a secret.
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -145,6 +146,17 @@ class Settings(BaseSettings):
     models_file: Path | None = Field(
         None, description="A TOML file of models, added to the built-in catalogue (same ids replace)."
     )
+    unlisted_models: Literal["deny", "allow"] = Field(
+        "deny", description="Whether models that no catalogue lists may be submitted to as well, with any input."
+    )
+    unlisted_price_usd: Decimal = Field(
+        Decimal("1.00"),
+        gt=0,
+        le=1_000_000,
+        max_digits=13,
+        decimal_places=6,
+        description="What a run of such a model counts as, in dollars.",
+    )
     callback_allow: str = Field(
         "",
         description="Where callbacks may go: CIDRs and host patterns, comma-separated; `http:` before a pattern"
@@ -161,7 +173,8 @@ class Settings(BaseSettings):
         ge=0,
         le=600,
         description="How long a request is held at most that waits for its prediction's end, in seconds: synchronous"
-        " mode, `Prefer: wait`. Keep it below the timeouts of what stands between callers and the gateway.",
+        " mode, `Prefer: wait`. Keep it below the timeouts of what stands between callers and the gateway, and below 10"
+        " for synchronous mode with the Go client or older ones of npm: they post again then.",
     )
     tenant_streams: int = Field(
         1_000, ge=1, le=20_000, description="Event streams and held requests a tenant may have open in one process."

@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "listen": ("listen", "Receive callbacks locally, verify and print them."),
     "tenant": ("tenant", "Create tenants, set their limits, see what they used."),
     "key": ("key", "Issue, list and revoke API keys."),
+    "model": ("model", "See the catalogue, and check a file of models."),
     "prediction": ("prediction", "See, cancel and audit predictions."),
     "endpoint": ("endpoint", "Register callback endpoints, and look after them."),
     "secrets": ("secrets", "Look after the encryption of stored secrets."),

@@ -1,101 +1,55 @@
 """The model catalogue: what may be submitted, what a valid input is, what it costs, how it is polled."""
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
-from importlib.resources import files
+from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import islice
-from typing import Annotated, Any
+from typing import Any, Final
 
 from jsonschema_rs import Draft202012Validator, ValidationErrorKind
 from jsonschema_rs import ValidationError as SchemaError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from service.domain.errors import BreakwaterError, FieldError, InvalidInput, NotFound
+from service.domain.errors import FieldError, InvalidInput, ModelDenied, ModelRetired, NotFound
 from service.domain.polling import PollProfile
-from service.domain.pricing import MAX_SECONDS, Price
+from service.domain.pricing import Price
+from service.domain.tenants import Tenant
 
-MAX_REPORTED = 20
+MAX_REPORTED: Final = 20
 """How many wrong fields one answer names."""
 
+UNLISTED: Final = "unlisted"
+"""What metrics call every model that is not in the catalogue."""
 
-MAX_DEADLINE_S = 604_800.0
-"""Longest time in a poll profile, in seconds: a week, as long as the upstream keeps results."""
-
-_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """One segment of a model id: ids become part of URLs."""
 
+MAX_ID: Final = 200
+"""Longest id of a model, in characters."""
 
-class BadCatalogue(BreakwaterError):
-    """A catalogue file cannot be used; the text names the model and the field."""
+RESERVED: Final = frozenset(
+    {"account", "balance", "billings", "media", "model", "models", "predictions", "user", "webhook"}
+)
+"""What WaveSpeed has beside models. A path that begins so is no model, whoever lists it: sent on with the company's
+key it would lead into the company's own account."""
 
+_USUAL_POLL: Final = PollProfile(usual_s=30, step_s=10, max_step_s=30, deadline_s=1800)
+"""How a prediction is polled whose model is not in the catalogue, or no longer: what was accepted is looked after."""
 
-_Usd = Annotated[str, Field(pattern=r"^\d{1,6}(\.\d{1,6})?$")]
-
-
-class _Price(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    run_usd: _Usd | None = None
-    second_usd: _Usd | None = None
-    seconds_input: str = Field("duration", min_length=1)
-    default_s: int | None = Field(None, ge=1, le=MAX_SECONDS)
-    size_input: str = Field("size", min_length=1)
-    size_factors: dict[str, _Usd] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _says_what_it_costs(self) -> "_Price":
-        if self.run_usd is None and self.second_usd is None:
-            raise ValueError("needs run_usd, second_usd or both")
-        if self.second_usd is not None and self.default_s is None:
-            raise ValueError("second_usd needs default_s, the length of a video nobody gave a length")
-        return self
-
-    def price(self) -> Price:
-        """The formula."""
-        return Price(
-            Decimal(self.run_usd or 0),
-            Decimal(self.second_usd or 0),
-            self.seconds_input,
-            self.default_s or 0,
-            self.size_input,
-            {size: Decimal(factor) for size, factor in self.size_factors.items()},
-        )
+_ANYTHING: Final = Draft202012Validator({"type": "object"})
 
 
-class _Poll(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    usual_s: float = Field(gt=0, le=MAX_DEADLINE_S)
-    step_s: float = Field(gt=0, le=MAX_DEADLINE_S)
-    max_step_s: float = Field(gt=0, le=MAX_DEADLINE_S)
-    deadline_s: float = Field(gt=0, le=MAX_DEADLINE_S)
+class ModelState(StrEnum):
+    """Whether a model may be submitted to, and for how much longer."""
 
-    @model_validator(mode="after")
-    def _steps_grow(self) -> "_Poll":
-        if self.step_s > self.max_step_s:
-            raise ValueError("step_s must not be longer than max_step_s")
-        return self
-
-
-class _Entry(BaseModel):
-    """One table of a catalogue file, as written."""
-
-    model_config = ConfigDict(extra="forbid")
-    name: str = Field(min_length=1)
-    inputs: dict[str, Any]
-    price: _Price
-    poll: _Poll
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    models: dict[str, _Entry]
+    ACTIVE = "active"
+    DEPRECATED = "deprecated"
+    RETIRED = "retired"
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model callers may submit to."""
+    """One model callers may submit to. Times in unix ms, 0 for none; `replacement` is another model's id, or ""."""
 
     id: str
     name: str
@@ -103,11 +57,28 @@ class Model:
     price: Price
     poll: PollProfile
     _validator: Draft202012Validator
+    type: str = ""
+    description: str = ""
+    state: ModelState = ModelState.ACTIVE
+    deprecated_at_ms: int = 0
+    sunset_at_ms: int = 0
+    replacement: str = ""
+    listed: bool = True
 
     @property
     def usual_price_micros(self) -> int:
         """What a run costs when no input changes the price, in micro-dollars."""
         return self.price.micros_of({})
+
+    @property
+    def label(self) -> str:
+        """What metrics call it: a closed set, whatever callers submit to."""
+        return self.id if self.listed else UNLISTED
+
+    def require_current(self) -> None:
+        """Raise `ModelRetired`, saying what to use instead, for one that is gone."""
+        if self.state is ModelState.RETIRED:
+            raise ModelRetired(f"model {self.id} has been retired; use {self.replacement} instead")
 
     def check(self, inputs: Mapping[str, Any]) -> None:
         """Raise `InvalidInput` naming every field that breaks the schema; fields it does not name pass."""
@@ -115,6 +86,15 @@ class Model:
             return
         errors = islice(self._validator.iter_errors(inputs), MAX_REPORTED)
         raise InvalidInput([_field_error(error) for error in errors])
+
+
+def is_model_id(text: str) -> bool:
+    """Whether a text can be a model's id: 2 to 4 segments of letters, digits, `.`, `_` and `-`, not one of `RESERVED`
+    in front.
+    """
+    segments = text.split("/")
+    well_formed = 2 <= len(segments) <= 4 and all(_SEGMENT.fullmatch(segment) for segment in segments)
+    return well_formed and len(text) <= MAX_ID and segments[0] not in RESERVED
 
 
 def _field_error(error: SchemaError) -> FieldError:
@@ -125,64 +105,47 @@ def _field_error(error: SchemaError) -> FieldError:
     return FieldError(".".join(path), error.message.removeprefix("value "))
 
 
+@dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All models by id, read once at start."""
+    """All models by id, read once at start.
 
-    def __init__(self, models: Mapping[str, Model]) -> None:
-        self._models = dict(models)
+    With `unlisted` any other model passes as well, at that price; `usual_poll` is how those are looked at.
+    """
+
+    models: Mapping[str, Model]
+    unlisted: Price | None = None
+    usual_poll: PollProfile = field(default=_USUAL_POLL)
 
     def __iter__(self) -> Iterator[Model]:
         """Iterate over the models in order of id."""
-        return iter(sorted(self._models.values(), key=lambda model: model.id))
+        return iter(sorted(self.models.values(), key=lambda model: model.id))
 
     def get(self, model_id: str) -> Model:
         """The model of this id. Raises `NotFound`, naming what there is."""
-        model = self._models.get(model_id)
-        if model is None:
-            raise NotFound(f"unknown model {model_id[:100]!r}; available: {', '.join(sorted(self._models))}")
+        model = self.models.get(model_id)
+        if model is not None:
+            return model
+        if self.unlisted is not None and is_model_id(model_id):
+            return Model(model_id, model_id, {}, self.unlisted, self.usual_poll, _ANYTHING, listed=False)
+        known = ", ".join(model.id for model in self if model.state is not ModelState.RETIRED)
+        raise NotFound(f"unknown model {model_id[:100]!r}; available: {known}")
+
+    def seen_by(self, tenant: Tenant) -> list[Model]:
+        """The models a tenant's list names, in order of id, whatever their state."""
+        return [model for model in self if tenant.may_use(model.id)]
+
+    def find_for(self, tenant: Tenant, model_id: str) -> Model:
+        """A model a tenant may use. Raises `NotFound` or `ModelDenied`."""
+        model = self.get(model_id)
+        if not tenant.may_use(model.id):
+            raise ModelDenied(f"tenant {tenant.id} may not use model {model.id}")
         return model
 
+    def poll(self, model_id: str) -> PollProfile:
+        """How predictions of a model are looked at, also of one that has left the catalogue."""
+        model = self.models.get(model_id)
+        return model.poll if model else self.usual_poll
 
-def read_catalogue(extra_toml: str = "", *, poll_scale: float = 1.0) -> Catalogue:
-    """Build the catalogue from the built-in file and an operator's; raises `BadCatalogue` naming what is wrong."""
-    models: dict[str, Model] = {}
-    for origin, text in (
-        ("built-in", files("service").joinpath("models.toml").read_text("utf-8")),
-        ("file", extra_toml),
-    ):
-        models.update(_parse(origin, text, poll_scale) if text else {})
-    return Catalogue(models)
-
-
-def _parse(origin: str, text: str, poll_scale: float) -> dict[str, Model]:
-    """Parse one catalogue file."""
-    try:
-        parsed = _File.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise BadCatalogue(f"{origin} catalogue is not TOML: {error}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadCatalogue(f"{origin} catalogue: {where}: {first['msg']}") from None
-    return {model_id: _model(model_id, entry, poll_scale) for model_id, entry in parsed.models.items()}
-
-
-def _refuse_reference(uri: str) -> Any:
-    """Fetch nothing: reading a catalogue is no I/O."""
-    raise ValueError(f"references another document: {uri}")
-
-
-def _model(model_id: str, entry: _Entry, poll_scale: float) -> Model:
-    """Turn one entry into a `Model` with its schema compiled."""
-    segments = model_id.split("/")
-    if not 2 <= len(segments) <= 4 or not all(_SEGMENT.fullmatch(segment) for segment in segments):
-        raise BadCatalogue(f"models.{model_id}: a model id has 2 to 4 segments of letters, digits, '.', '_' and '-'")
-    try:
-        # The mask keeps prompts out of error texts, and so out of logs. A reference is resolved within the schema only.
-        validator = Draft202012Validator(entry.inputs, mask="value", retriever=_refuse_reference)
-    except ValueError as error:
-        reason = str(error).partition("\n")[0]
-        raise BadCatalogue(f"models.{model_id}.inputs: not a JSON schema: {reason}") from None
-    poll = entry.poll
-    profile = PollProfile(poll.usual_s, poll.step_s, poll.max_step_s, poll.deadline_s).scaled(poll_scale)
-    return Model(model_id, entry.name, entry.inputs, entry.price.price(), profile, validator)
+    def label(self, model_id: str) -> str:
+        """What metrics call a model, also one that has left the catalogue."""
+        return model_id if model_id in self.models else UNLISTED

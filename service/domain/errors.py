@@ -12,6 +12,7 @@
     ├── QuotaExceeded        the tenant's limits refuse (in `limits`, which says by how much)
     ├── IdempotencyConflict  a copy of the submission is being answered just now
     ├── IdempotencyMismatch  the idempotency key belongs to another request
+    ├── ModelRetired         the model is no longer offered; the text names what is
     ├── NotFound             unknown, or another tenant's: the two look alike on purpose
     ├── AlreadyExists        a name that must be new is taken
     ├── Conflict             what is asked does not fit the state things are in
@@ -74,6 +75,10 @@ class TenantSuspended(BreakwaterError):
 
 class ModelDenied(BreakwaterError):
     """The tenant's list of models does not name this one."""
+
+
+class ModelRetired(BreakwaterError):
+    """The model is no longer offered; the text says what to use instead."""
 
 
 class IdempotencyConflict(BreakwaterError):

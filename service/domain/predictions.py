@@ -111,8 +111,9 @@ class Prediction:
     """One prediction as stored. `rev` counts its writes and is what compare-and-set compares.
 
     `day` is the UTC day it was admitted and is booked to, `money` what became of its price; both are "" in records
-    written before there was a ledger. `evidence` is how `upstream_id` came to be known. `expiring_sequence` is the
-    sequence of the event that told of its outputs' end, 0 before. `encoding` is the form its caller wants outputs in on
+    written before there was a ledger. `booked_as` is what usage calls its model where that is not its id.
+    `evidence` is how `upstream_id` came to be known. `expiring_sequence` is the sequence of the event that told of its
+    outputs' end, 0 before. `encoding` is the form its caller wants outputs in on
     WaveSpeed's face; `metadata` the caller's own notes. One with `deleted_at_ms` is hidden from its tenant for good.
     """
 
@@ -128,6 +129,7 @@ class Prediction:
     callback_url: str = ""
     price_micros: int = 0
     day: str = ""
+    booked_as: str = ""
     money: Money = ""
     upstream_id: str = ""
     evidence: Evidence = ""

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from service.domain.errors import FieldError, InvalidInput
 from service.domain.limits import Limits
@@ -42,6 +43,15 @@ class Tenant:
     models: tuple[str, ...] | None = None
     weight: int = 1
     managed: frozenset[str] = frozenset()
+
+    def may_use(self, model_id: str) -> bool:
+        """Whether its list of models names this one; `*` stands for any characters. The admission script decides."""
+        return self.models is None or any(_pattern(one).fullmatch(model_id) for one in self.models)
+
+
+@lru_cache(maxsize=1024)
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(part) for part in text.split("*")), re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

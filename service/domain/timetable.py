@@ -1,15 +1,10 @@
 """When to look at which prediction, and when one counts as stuck. Pure."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from service.domain.catalogue import Catalogue
-from service.domain.errors import NotFound
 from service.domain.polling import Patience, PollProfile
 from service.domain.predictions import RETENTION_MS, Prediction
-
-_FORGOTTEN_MODEL: Final = PollProfile(usual_s=30, step_s=10, max_step_s=30, deadline_s=1800)
-"""How a prediction is polled whose model has left the catalogue: what was accepted is looked after to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +20,7 @@ class Timetable:
 
     def profile(self, model_id: str) -> PollProfile:
         """How this model is polled."""
-        try:
-            profile = self.catalogue.get(model_id).poll
-        except NotFound:
-            profile = _FORGOTTEN_MODEL
+        profile = self.catalogue.poll(model_id)
         return profile.as_safety_net() if self.called_back else profile
 
     def stuck_after_s(self, prediction: Prediction) -> float:

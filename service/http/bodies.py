@@ -9,7 +9,7 @@ from pydantic_core import from_json
 from starlette.requests import ClientDisconnect, Request
 
 from service.domain.errors import FieldError, InvalidInput
-from service.http.problems import PayloadTooLarge
+from service.http.error_table import PayloadTooLarge
 
 _MAYBE_HUGE: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{309}")
 """What a number beyond a double's range looks like; a text may hold the same, so the parsed body decides."""

@@ -102,9 +102,12 @@ class _Writer:
                 f"<code>{escape(name)}</code>{' (required)' if name in required else ''}"
                 for name in model.inputs.get("properties", {})
             )
-            link = _link(submissions[f"/api/v3/{model.id}"], model.id)
-            rows.append((link, escape(model.name), f"${dollars(model.usual_price_micros)}", ", ".join(inputs)))
-        return _table(("Model", "Name", "Price of a run", "Inputs"), rows)
+            submission = submissions.get(f"/api/v3/{model.id}")  # there is none to one that is gone
+            link = _link(submission, model.id) if submission else escape(model.id)
+            state = escape(model.state.value) + (f"; use {escape(model.replacement)}" if model.replacement else "")
+            price = f"${dollars(model.usual_price_micros)}"
+            rows.append((link, escape(model.name), state, price, ", ".join(inputs)))
+        return _table(("Model", "Name", "State", "Price of a run", "Inputs"), rows)
 
     def _section(self, tag: Object) -> str:
         """All operations of one tag."""

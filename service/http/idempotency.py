@@ -9,6 +9,7 @@ from typing import Final
 from starlette.requests import Request
 
 from service.domain.errors import FieldError, InvalidInput
+from service.http.deprecation import deprecation_headers
 from service.http.quota_headers import quota_headers
 from service.usecases.submit import Accepted
 
@@ -28,6 +29,8 @@ def idempotency_key(request: Request) -> str:
 
 
 def accepted_headers(accepted: Accepted) -> dict[str, str]:
-    """What the answer to an accepted submission says beside its body: the limits, and whether it was given before."""
+    """What the answer to an accepted submission says beside its body: the limits, whether it was given before, and
+    whether its model is on its way out.
+    """
     replayed = {"idempotent-replayed": "true"} if accepted.replayed else {}
-    return quota_headers(accepted.states) | replayed
+    return quota_headers(accepted.states) | replayed | deprecation_headers(accepted.model)

@@ -1,4 +1,4 @@
-"""The one table: domain error → status, code, Retry-After. Each face writes it in its own form.
+"""Errors as answers: each face writes what the table says of them in its own form.
 
 WaveSpeed's face answers `{"code": <status>, "message": …}`, as its clients expect; ours RFC 9457 problem+json.
 """
@@ -15,30 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.domain.errors import (
-    AccountFault,
-    AlreadyExists,
     BreakwaterError,
-    CallbackDenied,
-    CannotFire,
     CapacityReached,
-    Conflict,
     FieldError,
-    IdempotencyConflict,
-    IdempotencyMismatch,
     InvalidInput,
-    ModelDenied,
-    NeverSent,
     NoSuchPart,
-    NotFound,
-    OutcomeUnknown,
-    OutputDenied,
-    OutputGone,
-    Overloaded,
-    ReadFailed,
-    StoreUnavailable,
-    TenantSuspended,
-    TooMany,
-    TooManyOpen,
     Unauthenticated,
     UpstreamError,
     UpstreamRefused,
@@ -46,6 +27,7 @@ from service.domain.errors import (
 from service.domain.limits import QuotaExceeded
 from service.domain.predictions import json_bytes
 from service.http.access_log import request_id
+from service.http.error_table import BROKEN, NO_METHOD, Kind, kind_of
 from service.http.quota_headers import quota_headers
 
 log = structlog.get_logger()
@@ -64,39 +46,7 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
     type: str = "about:blank"
     violated_policies: tuple[str, ...] = ()
-
-
-class PayloadTooLarge(BreakwaterError):
-    """The body is larger than the setting allows."""
-
-
-_TABLE: Final[tuple[tuple[type[BreakwaterError], int, str, int | None], ...]] = (
-    # error, status, code, Retry-After in seconds; the first that fits counts
-    (CannotFire, 422, "cannot_fire", None),
-    (InvalidInput, 400, "invalid_input", None),
-    (Unauthenticated, 401, "unauthenticated", None),
-    (TenantSuspended, 403, "tenant_suspended", None),
-    (ModelDenied, 403, "model_denied", None),
-    (NotFound, 404, "not_found", None),
-    (AlreadyExists, 409, "already_exists", None),
-    (Conflict, 409, "conflict", None),
-    (IdempotencyConflict, 409, "idempotency_conflict", 1),
-    (OutputGone, 410, "output_gone", None),
-    (PayloadTooLarge, 413, "payload_too_large", None),
-    (NoSuchPart, 416, "no_such_part", None),
-    (CallbackDenied, 422, "callback_denied", None),
-    (TooMany, 422, "too_many", None),
-    (IdempotencyMismatch, 422, "idempotency_mismatch", None),
-    (TooManyOpen, 429, "too_many_open", 5),
-    (OutputDenied, 502, "output_denied", None),
-    (Overloaded, 503, "overloaded", 2),
-    (StoreUnavailable, 503, "store_unavailable", 2),
-    (AccountFault, 503, "upstream_account", 60),
-    (CapacityReached, 429, "upstream_capacity", 10),
-    (NeverSent, 503, "upstream_unreachable", 5),
-    (ReadFailed, 503, "upstream_unreadable", 5),
-    (OutcomeUnknown, 502, "upstream_outcome_unknown", None),
-)
+    wavespeed_status: int | None = None
 
 
 QUOTA_EXCEEDED: Final = "https://iana.org/assignments/http-problem-types#quota-exceeded"
@@ -107,29 +57,30 @@ _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 
 def problem_of(error: BreakwaterError) -> Problem:
     """Translate a domain error."""
-    if isinstance(error, UpstreamRefused) and not isinstance(error, AccountFault | CapacityReached):
-        return Problem(error.status, "upstream_refused", error.message)
+    kind = kind_of(error)
     if isinstance(error, QuotaExceeded):
-        return _quota_problem(error)
-    for kind, status, code, retry_after_s in _TABLE:
-        if isinstance(error, kind):
-            return Problem(
-                status,
-                code,
-                str(error),
-                retryable=retry_after_s is not None,
-                retry_after_s=_wished(error) or retry_after_s,
-                errors=tuple(error.errors) if isinstance(error, InvalidInput) else (),
-                headers=_headers(error),
-            )
-    return Problem(500, "internal_error", "the gateway failed; the request id finds the reason in its log")
+        return _quota_problem(error, kind)
+    if kind is BROKEN:
+        return Problem(kind.status, kind.code, "the gateway failed; the request id finds the reason in its log")
+    if isinstance(error, UpstreamRefused) and not kind.status:
+        return Problem(error.status, kind.code, error.message)
+    return Problem(
+        kind.status,
+        kind.code,
+        str(error),
+        retryable=kind.retry_after_s is not None,
+        retry_after_s=_wished(error) or kind.retry_after_s,
+        errors=tuple(error.errors) if isinstance(error, InvalidInput) else (),
+        headers=_headers(error),
+        wavespeed_status=kind.wavespeed_status,
+    )
 
 
-def _quota_problem(error: QuotaExceeded) -> Problem:
+def _quota_problem(error: QuotaExceeded, kind: Kind) -> Problem:
     """Limits that refuse, as the RateLimit draft describes them: 402 where money is missing, 429 for all else."""
     return Problem(
-        402 if error.over_budget else 429,
-        "budget_exceeded" if error.over_budget else "quota_exceeded",
+        kind.status,
+        kind.code,
         str(error),
         retryable=True,
         retry_after_s=error.retry_after_s,
@@ -164,8 +115,7 @@ def render(request: Request, problem: Problem) -> Response:
     if problem.retry_after_s is not None:
         headers["retry-after"] = str(problem.retry_after_s)
     if is_wavespeed(request):
-        # A denied callback is a bad request here: WaveSpeed's own clients know no 422.
-        status = 400 if problem.code == "callback_denied" else problem.status
+        status = problem.wavespeed_status or problem.status
         body: dict[str, Any] = {"code": status, "message": problem.detail}
         return Response(json_bytes(body), status, headers, "application/json")
     body = {
@@ -198,7 +148,7 @@ async def on_domain_error(request: Request, error: Exception) -> Response:
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """Answer what routing itself refuses: unknown paths and methods."""
     assert isinstance(error, HTTPException)  # noqa: S101 registered for nothing else
-    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    code = {405: NO_METHOD.code}.get(error.status_code, "not_found")
     return render(request, Problem(error.status_code, code, error.detail, headers=error.headers or {}))
 
 

@@ -20,13 +20,13 @@ PAGE: Final = 512
 """Predictions read at a time."""
 
 _ENDED: Final = frozenset(state.value for state in ENDED)
-_FIELDS: Final = ("day", "model", "state", "money", "price_micros")
+_FIELDS: Final = ("day", "model", "booked_as", "state", "money", "price_micros")
 _RECOMPUTED: Final = ("admitted", "completed", "failed", "canceled", "expired", "held", "settled", "released")
 
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """What one prediction means for the books; `day` "" for one that was never booked."""
+    """What one prediction means for the books: `model` as it is booked, `day` "" for one that was never booked."""
 
     id: str
     day: str
@@ -89,9 +89,9 @@ class Books:
                 *(self._commands("HMGET", keys.prediction(raw.decode()), *_FIELDS) for raw in ids)
             )
             for raw, record in zip(ids, records, strict=True):
-                day, model, state, money, price = (value.decode() if value else "" for value in record)
+                day, model, booked_as, state, money, price = (value.decode() if value else "" for value in record)
                 if state:
-                    yield Booked(raw.decode(), day, model, state, money, int(price or 0))
+                    yield Booked(raw.decode(), day, booked_as or model, state, money, int(price or 0))
 
     async def mend_day(self, tenant_id: str, month: Month, day: str, expected: Mapping[str, int]) -> bool:
         """Write what a day's usage must be (field → value); False when something was booked to it meanwhile."""

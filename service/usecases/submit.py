@@ -93,12 +93,13 @@ class Submission:
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """An accepted submission: its prediction as it was admitted, which is what its caller is told of it, whatever
-    has become of it since; and where the tenant's limits stand.
+    has become of it since; its model; and where the tenant's limits stand.
 
     `replayed` when an earlier copy with the same idempotency key was accepted, and this is its answer again.
     """
 
     prediction: Prediction
+    model: Model
     states: tuple[LimitState, ...] = ()
     replayed: bool = False
 
@@ -135,11 +136,13 @@ class Submit:
     async def __call__(self, tenant: Tenant, submission: Submission) -> Accepted:
         """Return the prediction, `created` as far as the caller is concerned.
 
-        Raises, with nothing charged and nothing running: `NotFound` (model), `InvalidInput`, `CallbackDenied`,
-        `TenantSuspended`, `ModelDenied`, `QuotaExceeded`, `IdempotencyMismatch`, `IdempotencyConflict`, `Overloaded`,
-        `StoreUnavailable` (fails closed: nothing is sent upstream), `NeverSent`, `UpstreamRefused`.
+        Raises, with nothing charged and nothing running: `NotFound` (model), `ModelRetired`, `InvalidInput`,
+        `CallbackDenied`, `TenantSuspended`, `ModelDenied`, `QuotaExceeded`, `IdempotencyMismatch`,
+        `IdempotencyConflict`, `Overloaded`, `StoreUnavailable` (fails closed: nothing is sent upstream), `NeverSent`,
+        `UpstreamRefused`.
         """
         model = self.catalogue.get(submission.model)
+        model.require_current()
         model.check(submission.inputs)
         price_micros = model.price.micros_of(submission.inputs)
         if submission.callback_url:
@@ -165,10 +168,10 @@ class Submit:
             self._count(tenant, refusal.states)
             raise
         if admission.replayed_id:
-            return await self._replayed(admission.replayed_id, intent, tenant)
+            return await self._replayed(admission.replayed_id, intent, tenant, model)
         self._count(tenant, admission.states)
         await self._answered(admission.prediction, model, submission, idempotency)
-        return Accepted(admission.prediction, admission.states)
+        return Accepted(admission.prediction, model, admission.states)
 
     async def _answered(
         self, intent: Prediction, model: Model, submission: Submission, idempotency: IdempotencyKey | None
@@ -179,18 +182,18 @@ class Submit:
         done, _ = await asyncio.wait({task}, timeout=self.answer_within_s)
         if not done and not story.taken_back:
             story.promised = True
-            self.metrics.submissions.labels(intent.tenant, model.id, "answered_early").inc()
+            self.metrics.submissions.labels(intent.tenant, model.label, "answered_early").inc()
             return
         await asyncio.shield(task)
 
-    async def _replayed(self, prediction_id: str, copy: Prediction, tenant: Tenant) -> Accepted:
+    async def _replayed(self, prediction_id: str, copy: Prediction, tenant: Tenant, model: Model) -> Accepted:
         """The answer an earlier copy got, whatever has become of its prediction since."""
         earlier = await self.predictions.load(prediction_id)
         if earlier is None:  # taken back between the script and this look: the key is free again
             raise IdempotencyConflict("the submission with this Idempotency-Key has just been taken back; try again")
-        self.metrics.submissions.labels(earlier.tenant, earlier.model, "replayed").inc()
+        self.metrics.submissions.labels(earlier.tenant, model.label, "replayed").inc()
         states = await self.ledger.standing(tenant.id, tenant.limits, int(self.clock() * 1000))
-        return Accepted(replace(copy, **_admitted_as(earlier)), states, replayed=True)
+        return Accepted(replace(copy, **_admitted_as(earlier)), model, states, replayed=True)
 
     def _count(self, tenant: Tenant, states: tuple[LimitState, ...]) -> None:
         """Count what each limit said."""
@@ -213,6 +216,7 @@ class Submit:
             input_sha256=fingerprint(submission.inputs),
             callback_url=submission.callback_url,
             price_micros=price_micros,
+            booked_as="" if model.listed else model.label,
             money="held",
             request_id=submission.request_id,
             traceparent=submission.traceparent,
@@ -234,17 +238,17 @@ class Submit:
             called_back_at = self.upstream_callback(intent.id)
             started = await self.upstream.create(model.id, intent.input, submission.headers, called_back_at)
         except (NeverSent, UpstreamRefused) as refusal:
-            self.metrics.submissions.labels(intent.tenant, model.id, "refused").inc()
+            self.metrics.submissions.labels(intent.tenant, model.label, "refused").inc()
             if story.promised:
                 return await self._record(intent, _refuse(refusal))
             story.taken_back = True
             await self._take_back(intent, idempotency, refusal)
             raise
         except OutcomeUnknown as unknown:
-            self.metrics.submissions.labels(intent.tenant, model.id, "unconfirmed").inc()
+            self.metrics.submissions.labels(intent.tenant, model.label, "unconfirmed").inc()
             log.warning("submission unconfirmed", prediction=intent.id, tenant=intent.tenant, reason=str(unknown))
             return await self._record(intent, lambda p, _: outcome_unknown(p), self._submit_over_s(intent))
-        self.metrics.submissions.labels(intent.tenant, model.id, "started").inc()
+        self.metrics.submissions.labels(intent.tenant, model.label, "started").inc()
         first_s = first_look_s(self.timetable.profile(model.id), random())  # noqa: S311 jitter
         recorded = await self._record(intent, _confirm(started), first_s)
         if recorded.state is State.SUBMITTING:  # the task the answer names is another prediction's: it proves nothing

@@ -98,7 +98,8 @@ class Transition:
             **({"closed": after.closed} if after.closed else {}),
         )
         if after.state.ended and not before.state.ended:
-            self.metrics.predictions_ended.labels(after.tenant, after.model, after.state.value).inc()
+            model = self.timetable.catalogue.label(after.model)
+            self.metrics.predictions_ended.labels(after.tenant, model, after.state.value).inc()
         if after.closed and not before.closed:
             self.metrics.closed.labels(after.closed).inc()
         if after.watched:

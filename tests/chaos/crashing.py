@@ -30,8 +30,9 @@ RUN_S: Final = 25.0
 class Run:
     """One run. `settings` and `clock` are the system's; the rest says what this run does.
 
-    `prompt` "" submits nothing: it only works on what is there. The run dies the first time it passes the hit `die_at`;
-    without one it lives.
+    `prompt` "" submits nothing: it only works on what is there. `switch` is one of WaveSpeed's own that the submission
+    has on beside `enable_sync_mode`, or that alone: it is then held until the prediction has ended. The run dies the
+    first time it passes the hit `die_at`; without one it lives.
     """
 
     settings: dict[str, Any]
@@ -41,6 +42,7 @@ class Run:
     idempotency_key: str = ""
     webhook: str = ""
     then: str = ""
+    switch: str = ""
     answer_within_s: float = 5.5
     die_at: str = ""
 
@@ -59,7 +61,7 @@ async def live(run: Run, hits: Hits, tell: Tell) -> None:
     from pydantic import SecretStr
 
     from service.app import create_app
-    from service.resources import open_resources
+    from service.resources import follow_moves, open_resources
     from service.settings import Settings
     from tests.chaos.happenings import BEFORE, HAPPENINGS
     from worker.app import build_pools
@@ -72,33 +74,39 @@ async def live(run: Run, hits: Hits, tell: Tell) -> None:
         resources = replace(opened, submit=replace(opened.submit, answer_within_s=run.answer_within_s))
         pools = build_pools(resources, sender)
         transport = httpx2.ASGITransport(create_app(resources))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://gateway", trust_env=False) as client:
+        client = httpx2.AsyncClient(transport=transport, base_url="http://gateway", trust_env=False)
+        async with client, follow_moves(resources.feed):
             hits.armed = True
             if run.then in BEFORE:
                 await BEFORE[run.then](resources, run.key)
-            prediction_id = await _submit(run, client, tell) if run.prompt else ""
+            submitting = asyncio.create_task(_submit(run, client, tell) if run.prompt else asyncio.sleep(0, ""))
+            if not run.switch:
+                await submitting
             if run.then == "again":
                 await _submit(run, client, tell)
             if run.then in HAPPENINGS:
-                await HAPPENINGS[run.then](resources, pools, prediction_id)
+                await HAPPENINGS[run.then](resources, pools, submitting.result())
             deadline = time.monotonic() + RUN_S
-            while resources.submit.running or await _owed(resources):
+            while not submitting.done() or resources.submit.running or await _owed(resources):
                 if time.monotonic() > deadline:
                     tell("overdue", "")
                     break
                 with suppress(StoreUnavailable):
                     await asyncio.gather(*(pool.fill() for pool in pools.values()))
                 await asyncio.sleep(0.005)
+            await submitting
             await asyncio.gather(*(pool.drain(5) for pool in pools.values()))
             hits.armed = False
 
 
 async def _submit(run: Run, client: Any, tell: Tell) -> str:
     """Submit as a careful client does: again with the same idempotency key until there is an answer."""
+    switches = dict.fromkeys(("enable_sync_mode", run.switch), True) if run.switch else {}
+    called_back = run.webhook and "enable_base64_output" not in switches  # WaveSpeed refuses the two together
     while True:
         answer = await client.post(
-            "/api/v3/openai/sora-2" + (f"?webhook={run.webhook}" if run.webhook else ""),
-            json={"prompt": run.prompt},
+            "/api/v3/openai/sora-2" + (f"?webhook={run.webhook}" if called_back else ""),
+            json={"prompt": run.prompt, **switches},
             headers={"authorization": f"Bearer {run.key}", "idempotency-key": run.idempotency_key},
         )
         if answer.status_code == 200:

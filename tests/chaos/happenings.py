@@ -99,7 +99,7 @@ async def _foreign_owner(resources: Resources, _key: str) -> None:
 async def _cancel(resources: Resources, _pools: Pools, prediction_id: str) -> None:
     """Its tenant cancels it."""
     with suppress(Conflict, NotFound):
-        await resources.cancel(prediction_id)
+        await resources.cancel(prediction_id, "acme")
 
 
 async def _called(resources: Resources) -> CalledBack | None:

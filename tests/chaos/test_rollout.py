@@ -27,7 +27,7 @@ CLIENTS: Final = 48
 PAUSE_S: Final = (0.05, 0.4)
 """A client's pause between two requests: shorter than the grace, so that each kept connection is told of its end."""
 
-GRACE_S: Final = "1"
+GRACE_S: Final = "3"
 REFUSED_AT_FIRST: Final = 0.1
 """Share of callbacks the receiver refuses at their first attempt: the next one must carry the same id."""
 

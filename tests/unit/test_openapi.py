@@ -18,7 +18,8 @@ from starlette.routing import Route
 
 from service.app import routes
 from service.domain.callback_ids import CallbackIds
-from service.domain.catalogue import Catalogue, read_catalogue
+from service.domain.catalogue import Catalogue
+from service.domain.catalogue_file import read_catalogue
 from service.domain.errors import InvalidInput
 from service.domain.tenant_spec import TenantSpec, read_spec
 from service.domain.usage import COLUMNS
@@ -92,7 +93,8 @@ def served(admin_token: SecretStr | None, callbacks: bool) -> set[tuple[str, str
     found = set()
     for route in routes(resources, lambda: True):
         assert isinstance(route, Route)
-        models = [model.id for model in CATALOGUE] if "{model:path}" in route.path else [""]
+        submitting = route.path == "/api/v3/{model:path}"
+        models = [model.id for model in CATALOGUE] if submitting else ["{model}"]
         for method in (route.methods or set()) - {"HEAD"}:
             found |= {(method, route.path.replace("{model:path}", model)) for model in models}
     return found
@@ -111,7 +113,8 @@ def filled(path: str) -> str:
     prediction, endpoint = "019b76da80007c3d9f0e5a4b3c2d1e0f", "ep_019b76da80007a1b8c2d3e4f5a6b7c8d"
     own = {"endpoints": endpoint, "deliveries": f"{prediction}-2-{endpoint}"}
     found = next((example for name, example in own.items() if f"/{name}/" in path), prediction)
-    return path.format_map({"id": found, "tenant": "acme", "key": "key_019b76da80007a1b8c2d3e4f5a6b7c8d", "n": 0})
+    others = {"tenant": "acme", "key": "key_019b76da80007a1b8c2d3e4f5a6b7c8d", "n": 0, "model": "openai/sora-2"}
+    return path.format_map({"id": found, **others})
 
 
 class Tags(HTMLParser):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.catalogue import BadCatalogue, read_catalogue
+from service.domain.catalogue_file import BadCatalogue, read_catalogue
 from service.domain.errors import InvalidInput
 from service.domain.pricing import MAX_SECONDS, Price
 
@@ -62,6 +62,36 @@ def test_a_size_without_a_price(asked: Any) -> None:
         BY_SECOND.micros_of({"size": asked})
 
 
+def test_the_size_of_a_run_that_names_none() -> None:
+    """Where the usual size has a factor of its own, leaving the size out costs what naming it costs."""
+    price = model(
+        '{ second_usd = "0.50", default_s = 4, default_size = "720p",'
+        ' size_factors = { "720p" = "0.6", "1080p" = "1" } }'
+    )
+    assert price.micros_of({}) == price.micros_of({"size": "720p"}) == 1_200_000
+    assert price.micros_of({"size": "1080p"}) == 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("price", "formula"),
+    [
+        (Price(run_usd=Decimal("0.20")), "0.20"),
+        (Price(second_usd=Decimal("0.1"), default_s=4), "0.10 * duration (4 if left out)"),
+        (
+            BY_SECOND,
+            "0.10 * duration (4 if left out) * factor of size (1 for 720*1280, 1.5 for 1024*1792)",
+        ),
+        (
+            Price(run_usd=Decimal(1), second_usd=Decimal("0.5"), default_s=8, seconds_input="seconds"),
+            "1.00 + 0.50 * seconds (8 if left out)",
+        ),
+    ],
+)
+def test_the_formula_in_words(price: Price, formula: str) -> None:
+    """It names all that counts and nothing else."""
+    assert price.formula == formula
+
+
 @given(st.integers(1, MAX_SECONDS), st.integers(0, 10**6), st.integers(0, 10**9))
 def test_prices_are_exact(seconds: int, run_micros: int, second_micros: int) -> None:
     """No micro-dollar is lost to floating point, however long the video."""
@@ -94,6 +124,7 @@ def test_a_flat_price_looks_at_nothing() -> None:
         ("{ run_usd = 0.4 }", "price.run_usd"),
         ('{ run_usd = "1", size_factors = { hd = "much" } }', "price.size_factors.hd"),
         ('{ run_usd = "1", per_pixel = "2" }', "price.per_pixel"),
+        ('{ run_usd = "1", size_factors = { hd = "2" }, default_size = "sd" }', "price"),
     ],
 )
 def test_a_formula_that_cannot_be_is_refused_at_start(price: str, named: str) -> None:

@@ -96,6 +96,8 @@ class TestReading:
             "tenants_file": str(tmp_path / "tenants.toml"),
             "worker_metrics_port": "9001",
             "models_file": str(tmp_path / "models.toml"),
+            "unlisted_models": "allow",
+            "unlisted_price_usd": "0.75",
             "callback_allow": "10.0.0.0/8,hooks.acme.test",
             "max_body_bytes": "2048",
             "max_upload_bytes": "4096",

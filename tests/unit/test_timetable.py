@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.domain.catalogue import read_catalogue
+from service.domain.catalogue_file import read_catalogue
 from service.domain.polling import Patience
 from service.domain.predictions import RETENTION_MS, Prediction, State
 from service.domain.timetable import Timetable

@@ -15,9 +15,11 @@ from service.http.description import (
     endpoints,
     history,
     media,
+    models,
     predictions,
     quota,
     streams,
+    submissions,
     upstream_callbacks,
     wavespeed,
 )
@@ -52,6 +54,7 @@ _TAGS: Final = (
     Tag(
         name=predictions.TAG, description="The same in the gateway's own form, with plain statuses and problem details."
     ),
+    Tag(name=models.TAG, description="What may be submitted to, what it takes and what it costs."),
     Tag(name=quota.TAG, description="What your team may use, and what it has used."),
     Tag(name=endpoints.TAG, description="Where your team wants events sent."),
     Tag(name=deliveries.TAG, description="What was sent there, what came of it, and what happened in order."),
@@ -79,9 +82,11 @@ def describe(catalogue: Catalogue, *, admin: bool, callbacks: bool = False) -> d
 
     `admin` says whether this gateway has the operators' face, `callbacks` whether WaveSpeed may call it back.
     """
-    faces = wavespeed.paths(catalogue) | history.paths() | media.paths()
+    faces = submissions.paths(catalogue) | wavespeed.paths() | history.paths() | media.paths() | models.paths(catalogue)
     faces |= predictions.paths() | streams.paths() | quota.paths() | endpoints.paths() | deliveries.paths()
-    faces |= operators.paths() | dead_letters.paths(operators.TAG) if admin else {}
+    for_operators = operators.paths() | dead_letters.paths(operators.TAG)
+    for_operators |= models.operator_paths(catalogue, operators.TAG)
+    faces |= for_operators if admin else {}
     faces |= upstream_callbacks.paths() if callbacks else {}
     document = OpenAPI(
         openapi="3.1.1",

@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from service.domain.callback_url import MAX_URL
-from service.domain.catalogue import Catalogue, Model
+from service.domain.catalogue import Catalogue, Model, ModelState
 from service.domain.errors import InvalidInput
 
 _SWITCHES: Final[Mapping[str, Any]] = {
     "enable_sync_mode": {
         "type": "boolean",
         "default": False,
-        "description": "Accepted; the answer then says `processing` with task code 5004: read the result later.",
+        "description": "Hold the answer until the run has ended, as long as the gateway's operators allow.",
     },
     "enable_base64_output": {
         "type": "boolean",
-        "const": False,
-        "description": "Not supported: true is refused. Outputs are URLs.",
+        "default": False,
+        "description": "Outputs are the files themselves in base64, not URLs; not together with a callback.",
     },
     "webhook_url": {
         "anyOf": [{"type": "string", "format": "uri", "maxLength": MAX_URL}, {"enum": ["", None]}],
@@ -37,6 +37,10 @@ _BY_TYPE: Final = {"string": "...", "integer": 1, "number": 1, "boolean": True, 
 """What they hold for any other required field."""
 
 
+UNLISTED_INPUTS: Final = "AnyInput"
+"""The component of inputs of models that are not in the catalogue; no id of a model is called so."""
+
+
 def component_name(model_id: str) -> str:
     """The name of a model's input schema: unlike for unlike ids, since a segment never begins with `_`."""
     return model_id.replace("_", "__").replace("/", "_")
@@ -44,7 +48,9 @@ def component_name(model_id: str) -> str:
 
 def input_schemas(catalogue: Catalogue) -> dict[str, dict[str, Any]]:
     """What each model's path accepts, by component name: its own schema and the gateway's switches."""
-    return {component_name(model.id): _accepted(model) for model in catalogue}
+    known = {component_name(model.id): _accepted(model) for model in catalogue if model.state is not ModelState.RETIRED}
+    others = {"title": "Input of any other model", "type": "object", "properties": dict(_SWITCHES)}
+    return known if catalogue.unlisted is None else known | {UNLISTED_INPUTS: others}
 
 
 def _accepted(model: Model) -> dict[str, Any]:

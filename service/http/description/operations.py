@@ -106,6 +106,21 @@ HEADERS: Final = {
         description="There when an earlier submission with the same `Idempotency-Key` got this answer before.",
         param_schema=Schema(type="string", const="true"),
     ),
+    "Deprecation": Header(
+        description="There when the model is deprecated: since when (RFC 9745), as `@` and a unix time.",
+        param_schema=Schema(type="string", pattern="^@[0-9]+$"),
+        example="@1790812800",
+    ),
+    "Sunset": Header(
+        description="When a deprecated model will be gone (RFC 8594).",
+        param_schema=Schema(type="string"),
+        example="Thu, 31 Dec 2026 00:00:00 GMT",
+    ),
+    "Successor": Header(
+        description="Where the model is described that replaces a deprecated one (RFC 8288).",
+        param_schema=Schema(type="string"),
+        example='</v1/models/openai/sora-2>; rel="successor-version"',
+    ),
     "PreferenceApplied": Header(
         description="How long the gateway was ready to wait, where it was asked to.",
         param_schema=Schema(type="string"),
@@ -164,8 +179,16 @@ REFUSAL_HEADERS: Final[Headers] = {
 QUOTA_HEADERS: Final[Headers] = {name: REFUSAL_HEADERS[name] for name in ("RateLimit-Policy", "RateLimit")}
 """Where a team's limits stand."""
 
+DEPRECATION: Final[Headers] = {
+    "Deprecation": component("headers", "Deprecation"),
+    "Sunset": component("headers", "Sunset"),
+    "Link": component("headers", "Successor"),
+}
+"""What an answer about a model has that is on its way out."""
+
 ACCEPTED_HEADERS: Final[Headers] = {
     **QUOTA_HEADERS,
+    **DEPRECATION,
     "Idempotent-Replayed": component("headers", "IdempotentReplayed"),
 }
 """What the answer to an accepted submission has."""

@@ -28,6 +28,7 @@ from service.http.description.refusals import (
     CONTENDED,
     ENDED_OTHERWISE,
     MODEL_NOT_FOUND,
+    MODEL_RETIRED,
     PREDICTION_NOT_FOUND,
     STORE_UNAVAILABLE,
     SUBMISSION,
@@ -154,7 +155,7 @@ def _create() -> Operation:
                 {**LOCATION, **ACCEPTED_HEADERS, **WAITED},
                 prediction_links("/id"),
             ),
-            **refusals(_PREDICTIONS, [wrong, MODEL_NOT_FOUND, *SUBMISSION]),
+            **refusals(_PREDICTIONS, [wrong, MODEL_NOT_FOUND, MODEL_RETIRED, *SUBMISSION]),
         },
     )
 

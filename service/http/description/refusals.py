@@ -24,6 +24,7 @@ from service.domain.errors import (
     IdempotencyMismatch,
     InvalidInput,
     ModelDenied,
+    ModelRetired,
     NeverSent,
     NoSuchPart,
     NotFound,
@@ -40,7 +41,8 @@ from service.domain.errors import (
 )
 from service.domain.limits import LimitName, LimitState, QuotaExceeded
 from service.http.description.operations import JSON, REFUSAL_HEADERS, answer, schema_of
-from service.http.problems import PayloadTooLarge, problem_of, render
+from service.http.error_table import PayloadTooLarge
+from service.http.problems import problem_of, render
 
 _REQUEST_ID: Final = "checkout-7f3a"
 
@@ -124,6 +126,10 @@ IDEMPOTENCY_MISMATCH: Final = Refusal(
 )
 MODEL_NOT_FOUND: Final = Refusal(
     NotFound("unknown model 'openai/sora-9'; available: openai/sora-2"), "The catalogue has no such model."
+)
+MODEL_RETIRED: Final = Refusal(
+    ModelRetired("model openai/sora-1 has been retired; use openai/sora-2 instead"),
+    "The model is gone; the text says what to use.",
 )
 PREDICTION_NOT_FOUND: Final = Refusal(
     NotFound("prediction not found"), "There is none of this id, or it is another team's."

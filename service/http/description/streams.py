@@ -90,8 +90,8 @@ def _events() -> Operation:
         "Follow a prediction",
         "Its events as server-sent events, from its first one on and as they happen: what callbacks carry, with the "
         "`sequence` as `id`. An `EventSource` that lost its connection comes back with `Last-Event-ID` by itself and "
-        f"misses nothing. A comment is sent after {HEARTBEAT_S:g} s of silence; the stream ends with the prediction. "
-        "One that reads too slowly is cut off.",
+        f"misses nothing. A comment is sent after {HEARTBEAT_S:g} s of silence; the stream ends with the prediction, "
+        "and with the key it was opened with. One that reads too slowly is cut off.",
         parameters=[
             PREDICTION_ID,
             parameter("Last-Event-ID", "header", "The `id` seen last.", seen, "1"),

@@ -1,39 +1,26 @@
-"""`/api/v3` described: one path for each model of the catalogue, and both forms of reading a result."""
+"""`/api/v3` described: what a prediction is there, reading it, and a team's own account."""
 
 from typing import Any, Final, Literal
 
-from openapi_pydantic import Operation, PathItem, Schema
+from openapi_pydantic import Operation, PathItem
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.domain.callback_url import MAX_URL
-from service.domain.catalogue import Catalogue, Model
-from service.domain.money import dollars
 from service.domain.predictions import Prediction, State, initial_answer
 from service.domain.representations import wavespeed_prediction
 from service.http.description.envelope import enveloped_answer
-from service.http.description.inputs import component_name, example_input
 from service.http.description.operations import (
-    ACCEPTED_HEADERS,
     EXAMPLE_ID,
     EXAMPLE_TIME_MS,
     PREDICTION_ID,
-    component,
-    json_body,
     operation,
-    parameter,
-    prediction_links,
 )
 from service.http.description.refusals import (
-    DELETED_MEANWHILE,
     PREDICTION_NOT_FOUND,
     STORE_UNAVAILABLE,
-    SUBMISSION,
     UNAUTHENTICATED,
-    Refusal,
     refusals,
 )
 from service.http.wavespeed.account import UNLIMITED_BALANCE
-from service.http.wavespeed.submit import TRAVELLING_HEADERS
 
 TAG: Final = "Predictions"
 
@@ -62,7 +49,7 @@ class WaveSpeedPrediction(BaseModel):
         "base64; empty until `completed`. WaveSpeed keeps them for seven days."
     )
     has_nsfw_contents: list[bool] | None = Field(description="For each output, whether it was found unsafe.")
-    error: str = Field(description="Why it failed; otherwise empty.")
+    error: str = Field(description="Why it failed, or with code 5004 what to do now; otherwise empty.")
     code: int = Field(0, description="WaveSpeed's task code, if there is one; 5004: still going, read it later.")
     urls: Links
     created_at: str = Field(description="RFC 3339, UTC.")
@@ -84,72 +71,21 @@ class Balance(BaseModel):
     balance: float = Field(
         ge=0, description=f"Dollars left this month; {UNLIMITED_BALANCE:,} for a team without a budget."
     )
+    currency: Literal["USD"]
 
 
-def paths(catalogue: Catalogue) -> dict[str, PathItem]:
-    """Every path of WaveSpeed's face."""
-    models = {f"/api/v3/{model.id}": PathItem(post=_submit(model)) for model in catalogue}
+def paths() -> dict[str, PathItem]:
+    """Results, the webhook secret, the balance."""
     result, old = "/api/v3/predictions/{id}/result", "/api/v2/predictions/{id}/result"
-    return models | {
+    return {
         result: PathItem(get=read(result, "read_result", "Read a prediction")),
         old: PathItem(get=read(old, "read_result_v2", "Read a prediction, where old clients look for it")),
         "/api/v3/webhook/secret": PathItem(get=_webhook_secret()),
-        "/api/v3/balance": PathItem(get=_balance()),
-    }
-
-
-def _submit(model: Model) -> Operation:
-    """Submit to one model."""
-    example = example_input(model)
-    required = model.inputs.get("required") or ["input"]
-    travelling = ", ".join(f"`{header}`" for header in TRAVELLING_HEADERS)
-    return operation(
-        TAG,
-        f"submit_{component_name(model.id)}",
-        f"Submit to {model.name}",
-        f"{_price(model)} The answer comes as soon as WaveSpeed has accepted the "
-        "submission, and within seconds in any case. Input is checked before anything is sent.\n\n"
-        "Beside the model's own fields the body may have WaveSpeed's switches. `enable_sync_mode`: the answer is held "
-        "until the run has ended, or, after a time that the gateway's operators set, given as it stands, with the task "
-        "code 5004. `enable_base64_output`: the outputs are the files themselves; not together with a callback. "
-        "`webhook_url` is the same as `?webhook=`.\n\n"
-        f"Of the request's headers only these go on to WaveSpeed: {travelling}.",
-        parameters=[
-            parameter(
-                "webhook",
-                "query",
-                "A URL to call once, when the prediction has ended. It must be one your team may use.",
-                Schema(type="string", schema_format="uri", maxLength=MAX_URL),
-                "https://hooks.example.com/videos",
-            ),
-            component("parameters", "IdempotencyKey"),
-        ],
-        body=json_body(
-            component("schemas", component_name(model.id)), {"input": example} if example is not None else {}
+        "/api/v3/balance": PathItem(get=_balance("/api/v3/balance", "read_balance", "Read your balance")),
+        "/api/v3/account/balance": PathItem(
+            get=_balance("/api/v3/account/balance", "read_account_balance", "Read your balance, where old clients look")
         ),
-        answers={
-            "200": enveloped_answer(
-                "Accepted: read `data.urls.get` until the status is final.",
-                WaveSpeedPrediction,
-                {"created": example_data(model.id)},
-                ACCEPTED_HEADERS,
-                prediction_links("/data/id"),
-            ),
-            **refusals(
-                f"/api/v3/{model.id}",
-                [Refusal.of_field(str(required[0]), "is required"), DELETED_MEANWHILE, *SUBMISSION],
-            ),
-        },
-    )
-
-
-def _price(model: Model) -> str:
-    """What a run costs, and what decides that."""
-    price, usual = model.price, f"${dollars(model.usual_price_micros)}"
-    if not price.second_usd:
-        return f"One run costs {usual}."
-    decisive = f"`{price.seconds_input}`" + (f" and `{price.size_input}`" if price.size_factors else "")
-    return f"One run of {price.default_s} s costs {usual}; {decisive} may change that."
+    }
 
 
 def read(path: str, operation_id: str, summary: str) -> Operation:
@@ -195,16 +131,16 @@ def _webhook_secret() -> Operation:
     )
 
 
-def _balance() -> Operation:
+def _balance(path: str, operation_id: str, summary: str) -> Operation:
     """Read what is left of the budget."""
     return operation(
         TAG,
-        "read_balance",
-        "Read your balance",
+        operation_id,
+        summary,
         "What is left of your team's own budget for the month, never the company's balance. `/v1/quota` says more.",
         answers={
-            "200": enveloped_answer("The balance.", Balance, {"balance": {"balance": 412.5}}),
-            **refusals("/api/v3/balance", [UNAUTHENTICATED, STORE_UNAVAILABLE]),
+            "200": enveloped_answer("The balance.", Balance, {"balance": {"balance": 412.5, "currency": "USD"}}),
+            **refusals(path, [UNAUTHENTICATED, STORE_UNAVAILABLE]),
         },
     )
 

@@ -1,9 +1,9 @@
 """`/api/v3/media`: files for models to work on, uploaded to WaveSpeed through the gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect, Request
@@ -14,7 +14,7 @@ from service.domain.places import Places
 from service.domain.tenants import Tenant
 from service.domain.whole_numbers import WHOLE
 from service.http.bodies import read_model
-from service.http.problems import PayloadTooLarge
+from service.http.error_table import PayloadTooLarge
 from service.http.wavespeed.envelope import success
 from service.upstream.uploads import Uploads
 
@@ -88,6 +88,15 @@ class MediaHandlers:
 
     async def binary(self, request: Request, tenant: Tenant) -> Response:
         """Pass a multipart body on, byte for byte and piece by piece, and answer where the file can be read."""
+        return success(await self._passed_on(request, tenant))
+
+    async def older(self, request: Request, tenant: Tenant) -> Response:
+        """The same where older pages of WaveSpeed's have it: the answer also says where under the name they give."""
+        uploaded = await self._passed_on(request, tenant)
+        return success({"url": uploaded.get("download_url", ""), **uploaded})
+
+    async def _passed_on(self, request: Request, tenant: Tenant) -> Mapping[str, Any]:
+        """What WaveSpeed says of a file that came as multipart."""
         content_type = request.headers.get("content-type", "")
         kind, _, parameters = content_type.partition(";")
         if kind.strip().lower() != "multipart/form-data" or "boundary=" not in parameters.lower():
@@ -100,7 +109,7 @@ class MediaHandlers:
         passed = _Passed(request, self.max_upload_bytes)
         with self.places.taken_by(tenant.id):
             try:
-                return success(await self.uploads.multipart(passed.pieces(), content_type, length))
+                return await self.uploads.multipart(passed.pieces(), content_type, length)
             except ReadFailed:
                 if passed.failure is not None:  # it was not WaveSpeed that failed
                     raise passed.failure from None

@@ -36,6 +36,12 @@ _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]{1,256}")
 _SYNC_TIMEOUT: Final = 5004
 """The task code WaveSpeed gives when a synchronous wait ends before the task: clients then read the result later."""
 
+_SYNC_OVER: Final = "Sync mode timed out, the prediction goes on. Read its result later at:"
+"""Its text, before the URL. Clients look for the first four words; those that know no code show it as it is.
+
+It must not say "timeout" or "connection": some clients would post again.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class SubmitHandler:
@@ -80,7 +86,8 @@ class SubmitHandler:
         ended = await self._waited_for(request, accepted.prediction)
         data = wavespeed_prediction(ended, self.base_url)
         if not ended.state.ended:
-            return success(data | {"status": "processing", "code": _SYNC_TIMEOUT}, answered)
+            told = f"{_SYNC_OVER} {data['urls']['get']}"
+            return success(data | {"status": "processing", "code": _SYNC_TIMEOUT, "error": told}, answered)
         if encoded and ended.state is State.COMPLETED:
             return await self.encoder.success(data, tenant.id, answered)
         return success(data, answered)

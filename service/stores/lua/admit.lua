@@ -104,7 +104,7 @@ if full_at then
   local ahead = full_at + step
   redis.call('SET', KEYS[6], string.format('%.0f', ahead), 'PX', math.ceil(ahead / 1000 - now) + 1000)
 end
-book(ledger, usage, day, ARGV[5], {'admitted', 1, 'held', price, 'ever', price})
+book(ledger, usage, day, row_of(ARGV[5], redis.call('HGET', KEYS[1], 'booked_as')), {'admitted', 1, 'held', price, 'ever', price})
 redis.call('PEXPIRE', ledger, ARGV[10])
 redis.call('PEXPIRE', usage, ARGV[10])
 if KEYS[9] then

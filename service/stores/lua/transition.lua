@@ -70,14 +70,14 @@ if ARGV[20] ~= '' then
   redis.call('ZREMRANGEBYRANK', KEYS[12], 0, -1 - ARGV[20])
 end
 if ARGV[15] ~= '' then redis.call('ZREM', KEYS[6], ARGV[1]) end
-local held = redis.call('HMGET', KEYS[1], 'day', 'model', 'price_micros')
+local held = redis.call('HMGET', KEYS[1], 'day', 'model', 'price_micros', 'booked_as')
 if held[1] and (ARGV[14] ~= '' or ARGV[15] ~= '') then -- a record of an older version was never booked
   local columns = {}
   if ARGV[15] ~= '' then columns = {ARGV[15], 1} end
   if ARGV[14] ~= '' then
     for _, part in ipairs({'held', 0 - held[3], ARGV[14], held[3]}) do columns[#columns + 1] = part end
   end
-  book(KEYS[7], KEYS[8], held[1], held[2], columns)
+  book(KEYS[7], KEYS[8], held[1], row_of(held[2], held[4]), columns)
 end
 if ARGV[25] == 'hide' then
   drop_deliveries(KEYS[11], KEYS[5], ARGV[11], ARGV[21], {KEYS[14], KEYS[17], KEYS[18]})

@@ -7,7 +7,7 @@
 -- ARGV[4] now in ms, or "" for the server's clock
 -- Returns 1, or 0 when the prediction is no longer submitting, or a copy of its request may have been answered with
 -- its id; 0 writes nothing.
-local record = redis.call('HMGET', KEYS[1], 'state', 'day', 'model', 'price_micros')
+local record = redis.call('HMGET', KEYS[1], 'state', 'day', 'model', 'price_micros', 'booked_as')
 if record[1] ~= 'submitting' then return 0 end
 local mine = false
 if KEYS[7] then
@@ -24,7 +24,7 @@ redis.call('ZREM', KEYS[6], ARGV[1])
 if record[2] then
   local price = record[4] or 0 -- taken from 0 below: minus a zero is "-0", which is no integer to Redis
   local month = string.sub(record[2], 1, 7)
-  book(ARGV[2] .. month, ARGV[3] .. month, record[2], record[3],
+  book(ARGV[2] .. month, ARGV[3] .. month, record[2], row_of(record[3], record[5]),
     {'admitted', -1, 'refused', 1, 'refused_micros', price, 'held', 0 - price, 'released', price})
 end
 if mine then redis.call('DEL', KEYS[7]) end
