@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from service.domain.errors import BreakwaterError, StoreUnavailable
 from service.domain.tenants_file import WrittenTenant
@@ -30,6 +30,7 @@ from service.http.native.predictions import PredictionHandlers
 from service.http.native.quota import QuotaHandler
 from service.http.openapi import docs_page, openapi_document
 from service.http.problems import on_crash, on_domain_error, on_http_exception
+from service.http.routing import Route
 from service.http.upstream_callbacks import UpstreamCallbackHandler
 from service.http.wavespeed.account import BalanceHandler, WebhookSecretHandler
 from service.http.wavespeed.envelope import Encoder
@@ -91,6 +92,7 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
     catalogue = CatalogueHandlers(resources.catalogue)
     quota = QuotaHandler(resources.ledger, resources.tenants, resources.clock)
     for_tenants = partial(authenticated, resources.authenticate)
+    faces = {"admin": bool(settings.admin_token), "callbacks": resources.callback_ids is not None}
     return [
         # Tried in this order: the reads clients poll with come first, and the model route swallows any path.
         Route("/api/v3/predictions/{id}/result", result),
@@ -134,8 +136,8 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
         *upstream_routes(resources),
         *(admin_routes(resources, settings.admin_token.get_secret_value()) if settings.admin_token else ()),
         *Probes(resources.metrics, ready).routes(),
-        Route("/openapi.json", openapi_document(resources.catalogue, admin=bool(settings.admin_token))),
-        Route("/docs", docs_page(resources.catalogue, admin=bool(settings.admin_token))),
+        Route("/openapi.json", openapi_document(resources.catalogue, **faces)),
+        Route("/docs", docs_page(resources.catalogue, **faces)),
     ]
 
 

@@ -105,12 +105,11 @@ class EventStreamHandler:
 
 def _last_event_id(request: Request) -> int:
     """The sequence the caller knows already, 0 for none. Raises `InvalidInput`."""
-    given = request.headers.get("last-event-id", "").strip() or request.query_params.get("after", "")
-    if not given:
-        return 0
-    if not given.isascii() or not given.isdigit() or len(given) > 9:
-        raise InvalidInput([FieldError("Last-Event-ID", "must be the id of an event of this stream: a whole number")])
-    return int(given)
+    by_header, by_query = request.headers.get("last-event-id", "").strip(), request.query_params.get("after", "")
+    for name, given in (("Last-Event-ID", by_header), ("after", by_query)):
+        if given and (not given.isascii() or not given.isdigit() or len(given) > 9):
+            raise InvalidInput([FieldError(name, "must be the id of an event of this stream: a whole number")])
+    return int(by_header or by_query or 0)
 
 
 def _type(body: bytes) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect, Request
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from service.domain.errors import FieldError, InvalidInput, ReadFailed
 from service.domain.places import Places
 from service.domain.tenants import Tenant
+from service.domain.whole_numbers import WHOLE
 from service.http.bodies import read_model
 from service.http.error_table import PayloadTooLarge
 from service.http.wavespeed.envelope import success
@@ -28,11 +29,11 @@ SILENCE_S: Final = 30.0
 class UploadTicket(BaseModel):
     """Which file is to be uploaded. Fields beside these go on as they are."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)
 
     filename: str = Field(min_length=1, max_length=500)
-    size: int = Field(ge=0, description="Bytes.")
-    content_type: str | None = Field(None, max_length=200)
+    size: Annotated[int, Field(ge=0), WHOLE] = Field(description="Bytes.")
+    content_type: str = Field("", max_length=200)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.domain.callback_url import MAX_URL
+from service.domain.callback_url import MAX_URL, read_url
 from service.domain.errors import FieldError, InvalidInput
 from service.domain.predictions import Prediction, State
 from service.domain.representations import wavespeed_prediction
@@ -113,17 +113,17 @@ class SubmitHandler:
     def _take_callback(request: Request, inputs: dict[str, Any]) -> str:
         """The callback of this request: `?webhook=`, or the body's `webhook_url`, which some of WaveSpeed's pages show.
 
-        Both body fields are taken out: they are for us, and never forwarded.
+        Both body fields are taken out: they are for us, and never forwarded. One that loses must be a URL all the same.
         """
-        given = {
-            "webhook": request.query_params.get("webhook"),
-            "webhook_url": inputs.pop("webhook_url", None) or inputs.pop("webhook", None),
-        }
-        inputs.pop("webhook", None)
-        for name, url in given.items():
+        given = [("webhook", request.query_params.get("webhook"))]
+        given += [(name, inputs.pop(name, None)) for name in ("webhook_url", "webhook")]
+        for name, url in given:
             if url is not None and (not isinstance(url, str) or len(url) > MAX_URL):
                 raise InvalidInput([FieldError(name, f"must be a URL of at most {MAX_URL} characters")])
-        return given["webhook"] or given["webhook_url"] or ""
+        first, *others = [url for _, url in given if url] or [""]
+        for ignored in others:
+            read_url(ignored)
+        return first
 
 
 def travelling(request: Request) -> dict[str, str]:

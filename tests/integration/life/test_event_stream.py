@@ -126,11 +126,14 @@ async def test_nothing_more_to_tell_is_a_204(served: Online) -> None:
 
 @pytest.mark.parametrize("given", ["x", "-1", "1.5", "1" * 10, "²"])
 async def test_an_id_that_is_none_is_refused(served: Online, given: str) -> None:
-    """A 400 that names the header."""
+    """A 400 that names the header, or the query parameter that stands for it, also where the other one is fine."""
     prediction_id = await served.life.submit()
     headers = [(b"last-event-id", given.encode())]
-    answer = await served.client.get(path_of(prediction_id), headers=headers)
+    answer = await served.client.get(path_of(prediction_id), headers=headers, params={"after": "1"})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "Last-Event-ID")
+    fine = {"last-event-id": "1"}
+    answer = await served.client.get(path_of(prediction_id), headers=fine, params={"after": given})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "after")
 
 
 async def test_another_tenant_s_events_are_not_there(served: Online) -> None:

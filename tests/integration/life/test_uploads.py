@@ -25,7 +25,7 @@ FILE: Final = bytes(range(256)) * 1_000
 
 BAD_TICKETS: Final[list[dict[str, Any]]] = [
     *({}, {"filename": "x"}, {"filename": "", "size": 1}),
-    *({"filename": "x", "size": -1}, {"filename": 5, "size": 1}),
+    *({"filename": "x", "size": -1}, {"filename": 5, "size": 1}, {"filename": "x", "size": False}),
 ]
 
 
