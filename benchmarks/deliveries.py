@@ -1,7 +1,6 @@
 """Callbacks: how many a worker's core delivers, and whether a receiver in trouble delays the others'."""
 
 import asyncio
-import os
 import signal
 import statistics
 import time
@@ -11,12 +10,11 @@ from pathlib import Path
 from typing import Final
 
 import httpx2
-from uuid_utils import uuid7
 
-from benchmarks.paths import INPUT, MeasuredPath, Round, process_settings, resources_settings
-from benchmarks.processes import Bench, Measured, cpu_s
+from benchmarks.paths import DONE, MeasuredPath, Round, process_settings, resources_settings, running
+from benchmarks.processes import Bench, Measured, cpu_s, resident_bytes
 from service.cli.local_system import wait_for_url
-from service.domain.predictions import Observation, Prediction, State, confirmed, initial_answer, observed
+from service.domain.predictions import observed
 from service.resources import Resources, open_resources
 
 ENDPOINTS: Final = 50
@@ -33,8 +31,6 @@ EARLY, LATE = 20_000, 100_000
 
 HANGING, REFUSING = 1, 5
 """Endpoints in trouble, of 100."""
-
-_DONE: Final = Observation("completed", "completed", {"outputs": ["https://cdn.example/1.mp4"]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +54,7 @@ class Memory:
 
 async def _end(resources: Resources, tenant: str) -> None:
     """Have one prediction complete."""
-    prediction_id, now_ms = uuid7().hex, int(time.time() * 1000)
-    intent = Prediction(
-        id=prediction_id,
-        tenant=tenant,
-        model="openai/sora-2",
-        state=State.SUBMITTING,
-        created_at_ms=now_ms,
-        input=INPUT,
-        money="held",
-        answer=initial_answer(prediction_id, "openai/sora-2", now_ms),
-    )
-    prediction = (await resources.ledger.admit(intent, 60.0, 3600.0)).prediction
-    move = resources.submit.transition
-    prediction = await move(prediction, lambda p, now: confirmed(p, f"up-{prediction_id}", now), 3_600.0)
-    await move(prediction, lambda p, now: observed(p, _DONE, now))
+    await resources.submit.transition(await running(resources, tenant), lambda p, now: observed(p, DONE, now))
 
 
 async def _tenant(resources: Resources, tenant_id: str, urls: list[str]) -> list[str]:
@@ -138,18 +120,12 @@ def memory(bench: Bench, redis_url: str) -> list[MeasuredPath]:
     def after(deliveries: int) -> Memory:
         while _delivered(metrics_port) < deliveries:
             time.sleep(0.2)
-        return Memory(_resident_mb(worker.pid))
+        return Memory(resident_bytes(worker) / 1e6)
 
     early = after(EARLY)  # before the other is asked for
     baseline = f"after {EARLY:,} deliveries"
     ours: dict[str, Round] = {"breakwater": lambda _: after(LATE), baseline: lambda _: early}
     return [MeasuredPath("memory", f"MB resident, after {LATE:,}", baseline, 1.1, ours, less_is_better=True)]
-
-
-def _resident_mb(process_id: int) -> float:
-    """Memory a process holds (proc(5): the second field of its statm, in pages)."""
-    pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _delivered(metrics_port: int) -> int:

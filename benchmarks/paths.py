@@ -9,13 +9,17 @@ from typing import Final
 
 import httpx2
 from pydantic import SecretStr
+from uuid_utils import uuid7
 
 from benchmarks.processes import SETTINGS, Bench, Figure, Measured, cpu_s, drive
 from service.cli.local_system import wait_for_url
-from service.domain.predictions import Prediction, State, confirmed, initial_answer
+from service.domain.predictions import Observation, Prediction, State, confirmed, initial_answer
 from service.domain.tenant_spec import LimitsSpec, TenantSpec
 from service.resources import Resources, open_resources
 from service.settings import Settings
+
+ROUNDS: Final = 5
+"""How often each contestant of a path is measured."""
 
 PREDICTIONS: Final = 5_000
 """Predictions in flight while polls are measured."""
@@ -39,6 +43,9 @@ EVERY_LIMIT: Final = LimitsSpec(
 """A tenant with every limit set, none of which is ever reached."""
 
 INPUT: Final = b'{"prompt":"a lighthouse in a storm, waves breaking on the rocks","aspect_ratio":"16:9"}'
+
+DONE: Final = Observation("completed", "completed", {"outputs": ["https://cdn.example/1.mp4"]})
+"""How a run ends upstream."""
 
 Round = Callable[[float], Figure]
 
@@ -81,6 +88,24 @@ def resources_settings(redis_url: str) -> Settings:
         encryption_key=(SecretStr(SETTINGS["BREAKWATER_ENCRYPTION_KEY"]),),
         wavespeed_api_key=None,
     )
+
+
+async def running(resources: Resources, tenant: str) -> Prediction:
+    """A tenant's prediction that runs upstream, made without one."""
+    prediction_id, now_ms = uuid7().hex, int(time.time() * 1000)
+    intent = Prediction(
+        id=prediction_id,
+        tenant=tenant,
+        model="openai/sora-2",
+        state=State.SUBMITTING,
+        created_at_ms=now_ms,
+        input=INPUT,
+        money="held",
+        answer=initial_answer(prediction_id, "openai/sora-2", now_ms),
+    )
+    prediction = (await resources.ledger.admit(intent, 60.0, 3600.0)).prediction
+    move = resources.submit.transition
+    return await move(prediction, lambda p, now: confirmed(p, f"up-{prediction_id}", now), 3_600.0)
 
 
 async def _tenant(redis_url: str, tenant_id: str = "bench", limits: LimitsSpec | None = None) -> str:

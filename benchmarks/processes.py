@@ -43,6 +43,11 @@ def cpu_s(process: subprocess.Popen[bytes]) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def resident_bytes(process: subprocess.Popen[bytes]) -> int:
+    """Memory a process holds (proc(5): the second field of its statm, in pages)."""
+    return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 class Figure(Protocol):
     """What one round comes to."""
 
@@ -77,14 +82,15 @@ class Bench:
         return self._next_port - 1
 
     def start(
-        self, module: str, *arguments: str, measured: bool, settings: Mapping[str, str] | None = None
+        self, module: str, *arguments: str, measured: bool, settings: Mapping[str, str] | None = None, fed: bool = False
     ) -> subprocess.Popen[bytes]:
-        """Start `python -m module` on the core it belongs to; what it logs goes to a file."""
+        """Start `python -m module` on the core it belongs to; what it logs goes to a file. `fed` gives it an input."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("BREAKWATER_", "WAVESPEED_"))}
         log = self._stack.enter_context((self.directory / f"{module}-{time.monotonic_ns()}.log").open("wb"))
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             env={**clean, **SETTINGS, **(settings or {})},
+            stdin=subprocess.PIPE if fed else None,
             stdout=log,
             stderr=log,
         )

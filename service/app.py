@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from service.domain.errors import BreakwaterError, StoreUnavailable
 from service.domain.tenants_file import WrittenTenant
@@ -31,6 +31,7 @@ from service.http.native.predictions import PredictionHandlers
 from service.http.native.quota import QuotaHandler
 from service.http.openapi import docs_page, openapi_document
 from service.http.problems import on_crash, on_domain_error, on_http_exception
+from service.http.routing import Route
 from service.http.upstream_callbacks import UpstreamCallbackHandler
 from service.http.wavespeed.account import BalanceHandler, WebhookSecretHandler
 from service.http.wavespeed.envelope import Encoder
@@ -76,7 +77,7 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
         settings.max_wait_s,
     )
     listed = PredictionListHandler(resources.prediction_list, settings.base_url)
-    stream = EventStreamHandler(resources.feed, resources.predictions)
+    stream = EventStreamHandler(resources.authenticate, resources.feed, resources.predictions)
     content = ContentHandler(resources.predictions, resources.outputs)
     endpoints = EndpointHandlers(
         resources.register_endpoint,
@@ -93,6 +94,7 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
     catalogue = CatalogueHandlers(resources.catalogue)
     quota = QuotaHandler(resources.ledger, resources.tenants, resources.clock)
     for_tenants = partial(authenticated, resources.authenticate)
+    faces = {"admin": bool(settings.admin_token), "callbacks": resources.callback_ids is not None}
     return [
         # Tried in this order: the reads clients poll with come first, and the model route swallows any path.
         Route("/api/v3/predictions/{id}/result", result),
@@ -102,11 +104,14 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
         _resource("/api/v3/predictions", GET=for_tenants(history.list), POST=for_tenants(history.list)),
         Route("/api/v3/webhook/secret", for_tenants(secret)),
         Route("/api/v3/balance", for_tenants(balance)),
+        Route("/api/v3/account/balance", for_tenants(balance)),
         Route("/api/v3/media/uploads", for_tenants(media.ticket), methods=["POST"]),
         Route("/api/v3/media/upload/binary", for_tenants(media.binary), methods=["POST"]),
         Route("/api/v3/models", for_tenants(models.list)),
         Route("/api/v3/model/price", for_tenants(models.price), methods=["POST"]),
         Route("/api/v3/model/pricing", for_tenants(models.pricing), methods=["POST"]),
+        Route("/api/v3/upload", for_tenants(media.older), methods=["POST"]),
+        Route("/api/v3/uploads", for_tenants(media.older), methods=["POST"]),
         Route("/api/v3/{model:path}", for_tenants(submit), methods=["POST"]),
         _resource("/v1/predictions", GET=for_tenants(listed), POST=for_tenants(predictions.create)),
         _resource("/v1/predictions/{id}", GET=for_tenants(predictions.get), DELETE=for_tenants(predictions.delete)),
@@ -133,8 +138,8 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
         *upstream_routes(resources),
         *(admin_routes(resources, settings.admin_token.get_secret_value()) if settings.admin_token else ()),
         *Probes(resources.metrics, ready).routes(),
-        Route("/openapi.json", openapi_document(resources.catalogue, admin=bool(settings.admin_token))),
-        Route("/docs", docs_page(resources.catalogue, admin=bool(settings.admin_token))),
+        Route("/openapi.json", openapi_document(resources.catalogue, **faces)),
+        Route("/docs", docs_page(resources.catalogue, **faces)),
     ]
 
 

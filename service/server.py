@@ -1,11 +1,12 @@
 """Run an ASGI application on uvicorn until the process is told to stop."""
 
 import asyncio
+import resource
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import uvicorn
@@ -16,6 +17,10 @@ from service.domain.errors import BreakwaterError
 
 ABORT: Final = "breakwater.abort"
 """Where a request's scope has what ends its connection at once, with whatever still waits to be sent."""
+
+
+OPEN_FILES: Final = 65_536
+"""As many files as one process ever has open: a connection is one, and so is a stream that waits."""
 
 
 class PortBusy(BreakwaterError):
@@ -30,6 +35,15 @@ def bind(host: str, port: int, variables: str = "") -> socket.socket:
     except (OSError, UnicodeError) as error:
         named = f"{variables}: " if variables else ""
         raise PortBusy(f"{named}cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def allow_open_files() -> None:
+    """Raise this process's own limit of open files as far as it may: many systems start with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # then it stays as it is
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class _Protocol(HttpToolsProtocol):

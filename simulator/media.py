@@ -26,7 +26,7 @@ _RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)")
 class Ticket(BaseModel):
     """Body of `POST /api/v3/media/uploads`."""
 
-    filename: str = Field(min_length=1, max_length=200)
+    filename: str = Field(min_length=1, max_length=500)
     size: int = Field(ge=0, le=MAX_UPLOAD_BYTES)
     content_type: str = "application/octet-stream"
 

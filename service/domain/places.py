@@ -16,6 +16,7 @@ class Places:
     each: int
     total: int
     taken: Counter[str] = field(default_factory=Counter)
+    _open: int = 0
 
     @contextmanager
     def taken_by(self, tenant_id: str) -> Iterator[None]:
@@ -25,12 +26,14 @@ class Places:
         if len(self) >= self.total:
             raise Overloaded(f"too many {self.what} are open")
         self.taken[tenant_id] += 1
+        self._open += 1
         try:
             yield
         finally:
+            self._open -= 1
             self.taken[tenant_id] -= 1
             if not self.taken[tenant_id]:
                 del self.taken[tenant_id]
 
     def __len__(self) -> int:
-        return self.taken.total()
+        return self._open

@@ -8,11 +8,14 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from service.domain.errors import FieldError, InvalidInput
-from service.domain.limits import MAX_BUDGET_MICROS, MAX_COUNT, MAX_RATE, LimitName, Limits
+from service.domain.limits import MAX_COUNT, MAX_RATE, LimitName, Limits
 from service.domain.money import dollars, micros
-from service.domain.tenants import Tenant, check_name
+from service.domain.tenants import PRINTABLE, Tenant, check_name
+from service.domain.whole_numbers import WHOLE
 
 _PATTERN: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._*/-]{0,199}")
+_DOLLARS: Final = r"^([0-9]{1,9}(\.[0-9]{1,6})?|1000000000(\.0{1,6})?)$"
+"""At most what the ledger can hold."""
 MAX_PATTERNS: Final = 100
 """Most model patterns and callback entries a tenant may have."""
 
@@ -24,31 +27,31 @@ def _model_pattern(value: str) -> str:
     return value
 
 
-def _budget(value: str) -> str:
-    """Accept dollars within what the ledger can hold."""
-    if micros(value) > MAX_BUDGET_MICROS:
-        raise ValueError(f"must be at most {dollars(MAX_BUDGET_MICROS)}")
-    return value
+_Count = Annotated[int, Field(ge=0, le=MAX_COUNT), WHOLE]
+_Rate = Annotated[int, Field(ge=1, le=MAX_RATE), WHOLE]
+_ModelPattern = Annotated[
+    str, AfterValidator(_model_pattern), Field(json_schema_extra={"pattern": f"^{_PATTERN.pattern}$"})
+]
+_CallbackEntry = Annotated[str, Field(json_schema_extra={"format": "callback-entry"})]
 
-
-_Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+_BURST_NEEDS_A_RATE: Final[dict[str, Any]] = {
+    "if": {"required": ["burst"], "properties": {"burst": {"type": "integer"}}},
+    "then": {"required": ["rate_per_minute"], "properties": {"rate_per_minute": {"type": "integer"}}},
+}
+"""In a schema's words."""
 
 
 class LimitsSpec(BaseModel):
     """Every limit, each optional: one that is left out does not limit."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_BURST_NEEDS_A_RATE)
 
-    rate_per_minute: Annotated[int, Field(ge=1, le=MAX_RATE)] | None = Field(
-        None, description="Submissions a minute, on average."
-    )
-    burst: Annotated[int, Field(ge=1, le=MAX_RATE)] | None = Field(
-        None, description="How many of them may come at once; a minute's worth when left out."
-    )
+    rate_per_minute: _Rate | None = Field(None, description="Submissions a minute, on average.")
+    burst: _Rate | None = Field(None, description="How many of them may come at once; a minute's worth when left out.")
     concurrency: _Count | None = Field(None, description="Predictions that have not ended, at once.")
     daily: _Count | None = Field(None, description="Predictions a UTC day.")
     monthly: _Count | None = Field(None, description="Predictions a UTC calendar month.")
-    budget_usd: Annotated[str, Field(pattern=r"^\d{1,10}(\.\d{1,6})?$"), AfterValidator(_budget)] | None = Field(
+    budget_usd: Annotated[str, Field(pattern=_DOLLARS)] | None = Field(
         None, description="Dollars a UTC calendar month, as text."
     )
     max_queued: _Count | None = Field(None, description="Submissions that wait for the account, at once.")
@@ -81,13 +84,20 @@ class TenantSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: str = Field("", max_length=100, description="Display name; the id when left out.")
-    weight: int = Field(1, ge=1, le=1000, description="Its share of the account when teams compete.")
+    name: str = Field(
+        "",
+        max_length=100,
+        description="Display name; the id when left out.",
+        json_schema_extra={"format": PRINTABLE},
+    )
+    weight: Annotated[int, Field(ge=1, le=1000), WHOLE] = Field(
+        1, description="Its share of the account when teams compete."
+    )
     limits: LimitsSpec = Field(default_factory=LimitsSpec)
-    models: list[Annotated[str, AfterValidator(_model_pattern)]] | None = Field(
+    models: list[_ModelPattern] | None = Field(
         None, max_length=MAX_PATTERNS, description="Models it may use, `*` for any characters; all when left out."
     )
-    callback_allow: list[str] | None = Field(
+    callback_allow: list[_CallbackEntry] | None = Field(
         None,
         max_length=MAX_PATTERNS,
         description="Where its callbacks may go instead of the global list: CIDRs and host patterns.",

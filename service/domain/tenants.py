@@ -12,6 +12,9 @@ _TENANT_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 MAX_NAME = 100
 """Longest display name, in characters."""
 
+PRINTABLE = "printable"
+"""What a schema calls the format of a name: nothing in it but printable characters, and not blanks alone."""
+
 MAX_API_KEYS = 100
 """API keys a tenant may have at once."""
 

@@ -72,10 +72,13 @@ async def read_model(request: Request, model: type[Model], limit: int) -> Model:
     return as_model(await read_json_object(request, limit), model)
 
 
-def as_model(values: dict[str, Any], model: type[Model]) -> Model:
-    """Validate already parsed JSON. Raises `InvalidInput` naming every wrong field."""
+def as_model(values: dict[str, Any], model: type[Model], *, strict: bool | None = None) -> Model:
+    """Validate already parsed JSON. Raises `InvalidInput` naming every wrong field.
+
+    `strict` says whether texts may stand for numbers and the like, where the model does not say it itself.
+    """
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, strict=strict)
     except ValidationError as error:
         raise InvalidInput(
             [

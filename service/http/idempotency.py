@@ -13,7 +13,7 @@ from service.http.deprecation import deprecation_headers
 from service.http.quota_headers import quota_headers
 from service.usecases.submit import Accepted
 
-_KEY: Final = re.compile(r'"(?P<quoted>[\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|(?P<bare>[\x21\x23-\x7e]{1,255})')
+KEY: Final = re.compile(r'"(?P<quoted>[\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|(?P<bare>[\x21\x23-\x7e]{1,255})')
 """Printable ASCII, quoted or bare."""
 
 
@@ -26,7 +26,7 @@ def idempotency_key(request: Request) -> str:
     given = request.headers.getlist("idempotency-key")
     if not given:
         return ""
-    match = _KEY.fullmatch(given[0].strip()) if len(given) == 1 else None
+    match = KEY.fullmatch(given[0].strip()) if len(given) == 1 else None
     if match is None:
         raise InvalidInput([FieldError("Idempotency-Key", "must be one key of 1 to 255 printable ASCII characters")])
     return match["quoted"] or match["bare"]

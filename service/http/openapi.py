@@ -15,24 +15,24 @@ from service.http.authentication import Endpoint
 from service.http.docs import PAGE_HEADERS, page
 
 
-def openapi_document(catalogue: Catalogue, *, admin: bool) -> Endpoint:
-    """The endpoint that answers the OpenAPI document; `admin` says whether there is an operators' face to describe."""
+def openapi_document(catalogue: Catalogue, *, admin: bool, callbacks: bool = False) -> Endpoint:
+    """The endpoint that answers the OpenAPI document; `admin` and `callbacks` say which faces there are beside."""
 
     def build() -> bytes:
         from service.http.description.document import describe
 
-        return json_bytes(describe(catalogue, admin=admin))
+        return json_bytes(describe(catalogue, admin=admin, callbacks=callbacks))
 
     return _built_once(build, "application/json", {})
 
 
-def docs_page(catalogue: Catalogue, *, admin: bool) -> Endpoint:
+def docs_page(catalogue: Catalogue, *, admin: bool, callbacks: bool = False) -> Endpoint:
     """The endpoint that answers the document as a page to read, which loads nothing else and runs nothing."""
 
     def build() -> bytes:
         from service.http.description.document import describe
 
-        return page(describe(catalogue, admin=admin), catalogue).encode()
+        return page(describe(catalogue, admin=admin, callbacks=callbacks), catalogue).encode()
 
     return _built_once(build, "text/html", PAGE_HEADERS)
 

@@ -83,8 +83,17 @@ class Books:
         )
 
     async def predictions(self, tenant_id: str) -> AsyncIterator[Booked]:
-        """Every prediction of a tenant there is a record of, in pages, oldest first."""
-        key, start = keys.tenant_predictions(tenant_id), 0
+        """Every prediction of a tenant there is a record of, in pages, oldest first; then those it has deleted.
+
+        One that is deleted meanwhile may be missed or told twice: its day has moved then.
+        """
+        for key in (keys.tenant_predictions(tenant_id), keys.tenant_deleted(tenant_id)):
+            async for prediction in self._indexed(key):
+                yield prediction
+
+    async def _indexed(self, key: str) -> AsyncIterator[Booked]:
+        """The predictions of one index, oldest first."""
+        start = 0
         while ids := await self._commands("ZRANGE", key, start, start + PAGE - 1):
             start += len(ids)
             records = await asyncio.gather(

@@ -22,7 +22,8 @@ ATTEMPTS_KEPT: Final = 20
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
-_CURSOR: Final = re.compile(r"[0-9]{1,15}_[0-9]{1,9}")
+CURSOR: Final = re.compile(r"[0-9]{1,15}_[0-9]{1,9}")
+"""A place in a list: a time, and how many of that moment were passed."""
 
 _ROUNDS: Final = 10
 """How many times a page's length of entries is looked at for one page."""
@@ -246,7 +247,7 @@ class DeliveryLog:
         for a cursor that is none of ours.
         """
         at, _, passed = (cursor or "+inf_0").partition("_")
-        if cursor and not _CURSOR.fullmatch(cursor):
+        if cursor and not CURSOR.fullmatch(cursor):
             raise ValueError("not a cursor of this list")
         skip = int(passed)  # how many of those at that very time the pages before have shown
         found: list[Delivery] = []

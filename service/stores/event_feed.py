@@ -36,30 +36,44 @@ log = structlog.get_logger()
 class Listener:
     """One who waits. `over` once there is nothing more to wait for: its client has gone, or the process ends."""
 
-    __slots__ = ("_news", "over")
+    __slots__ = ("_news", "_waiter", "over")
 
     def __init__(self) -> None:
-        self._news = asyncio.Event()
+        self._news = False
+        self._waiter: asyncio.Future[None] | None = None
         self.over = False
 
     def wake(self) -> None:
         """Something may have happened."""
-        self._news.set()
+        self._news = True
+        self._go_on()
 
     def end(self) -> None:
         """Nothing is waited for any more."""
         self.over = True
-        self._news.set()
+        self.wake()
 
     async def wait(self, within_s: float) -> bool:
-        """Wait until there may be news since the last wait; False when there was nothing in that time."""
-        try:
-            async with asyncio.timeout(within_s):
-                await self._news.wait()
-        except TimeoutError:
-            return False
-        self._news.clear()
-        return True
+        """Wait until there may be news since the last wait; False when there was nothing in that time.
+
+        A bare timer: thousands of silent streams come back from here every few seconds, and `asyncio.timeout` cancels
+        and raises for that.
+        """
+        if not self._news:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(within_s, self._go_on)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        news, self._news = self._news, False
+        return news
+
+    def _go_on(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 class EventFeed:
@@ -101,12 +115,16 @@ class EventFeed:
 
     async def follow(self) -> None:
         """Hear of moves until cancelled; while Redis is away, try again and again."""
+        told = False
         while True:
             try:
                 await self._subscribed()
             except (RedisError, OSError, TimeoutError) as broken:
-                if self.subscribed:
-                    log.warning("lost the subscription to moves", reason=type(broken).__name__)
+                if self.subscribed or not told:
+                    log.warning("no subscription to moves", reason=type(broken).__name__)
+                told = True
+            except Exception:  # whatever it was: without this task nobody would hear of anything again
+                log.exception("the subscription to moves broke")
             finally:
                 self.subscribed = False
             await asyncio.sleep(_RETRY_S)
@@ -128,7 +146,7 @@ class EventFeed:
                     continue
                 asked = False
                 if message["type"] == "message":
-                    for listener in self._listeners.get(message["data"].decode(), ()):
+                    for listener in self._listeners.get(message["data"].decode("ascii", "replace"), ()):
                         listener.wake()
                 elif message["type"] == "subscribe":
                     self.subscribed = True

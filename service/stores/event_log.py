@@ -16,7 +16,8 @@ from service.stores import keys
 from service.stores.answers import pairs
 from service.stores.commands import Commands
 
-_CURSOR: Final = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
+CURSOR: Final = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
+"""A place in the log: the id of an entry."""
 
 _ROUNDS: Final = 10
 """How many times a page's length of entries is read for one page."""
@@ -56,7 +57,7 @@ class EventLog:
 
         Raises `InvalidInput` for a cursor that is none of ours.
         """
-        if after and not _CURSOR.fullmatch(after):
+        if after and not CURSOR.fullmatch(after):
             raise InvalidInput([FieldError("after", "is not a cursor of this list")])
         log = keys.tenant_events(tenant_id)
         gap = bool(after) and await self._lost_after(log, after)

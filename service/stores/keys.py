@@ -10,6 +10,7 @@
 | bw:tenant:{t}:dead | zset | its dead letters, by time | DELIVERY_MS, renewed by each; ≤ DEAD_LETTERS |
 | bw:tenant:{t}:events | stream | what happened, in order | UNFINISHED_MS, renewed by each; ≤ EVENTS |
 | bw:tenant:{t}:predictions | zset | prediction id by admission time, in ms | retention, renewed on admission |
+| bw:tenant:{t}:deleted | zset | those the tenant deleted, by admission time, in ms | retention, renewed on deletion |
 | bw:tenant:{t}:slots | zset | predictions that have not ended, by hard deadline | UNFINISHED_MS, renewed on admission |
 | bw:tenant:{t}:rate | string | when the tenant's rate is all free again, in µs | until then |
 | bw:tenant:{t}:ledger:{month} | hash | money and counts of one month | LEDGER_MS, renewed on admission |
@@ -153,6 +154,11 @@ def tenant_events(tenant_id: str) -> str:
 def tenant_predictions(tenant_id: str) -> str:
     """Sorted set: prediction ids by admission time in ms."""
     return f"{TENANT_PREFIX}{tenant_id}:predictions"
+
+
+def tenant_deleted(tenant_id: str) -> str:
+    """Sorted set: ids of the predictions the tenant deleted by admission time in ms: in no list, but in the books."""
+    return f"{TENANT_PREFIX}{tenant_id}:deleted"
 
 
 def tenant_slots(tenant_id: str) -> str:

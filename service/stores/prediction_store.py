@@ -193,6 +193,7 @@ class PredictionStore:
             keys.tenant_dead(after.tenant),
             keys.due("submit"),
             keys.starts(after.model_class),
+            keys.tenant_deleted(after.tenant),
         ]
         verdict, *told = await self._scripts.run(
             "transition",
@@ -292,6 +293,7 @@ class PredictionStore:
             keys.tenant_deliveries(prediction.tenant),
             keys.tenant_dead(prediction.tenant),
             keys.due("deliver"),
+            keys.tenant_deleted(prediction.tenant),
         ]
         purged = await self._scripts.run(
             "purge",

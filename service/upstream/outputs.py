@@ -42,8 +42,16 @@ TOTAL: Final = 256
 _ASKED: Final = ("range", "if-range", "if-none-match", "if-modified-since")
 """What a caller may ask of an output (RFC 9110): parts of it, or whether it changed."""
 
-_TOLD: Final = ("content-type", "content-length", "content-range", "accept-ranges", "etag", "last-modified")
-"""What is passed on of the answer's headers."""
+_TOLD: Final = (
+    "content-type",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "accept-ranges",
+    "etag",
+    "last-modified",
+)
+"""What is passed on of the answer's headers: its bytes are passed on as they come, so how they are encoded is told."""
 
 _ANSWERED: Final = frozenset({200, 206, 304})
 _NOT_THERE: Final = frozenset({403, 404, 410})

@@ -22,7 +22,7 @@ _COMPLETED: Final = frozenset({"completed", "succeeded"})
 _FAILED: Final = frozenset({"failed", "cancelled", "canceled", "timeout", "deleted", "error"})
 """Statuses after which the upstream does no more: its documentation's and its clients' words together."""
 
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
+ID: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
 """What an upstream id may be: it becomes part of a URL that carries our key."""
 
 MIN_SECRET: Final = 16
@@ -87,7 +87,7 @@ def submit_answer(status: int, body: bytes, retry_after_s: float | None) -> Star
     upstream_id = data.get("id") if isinstance(data, dict) else None
     if status == 200 and envelope is not None:
         code = envelope.get("code")
-        if code == 200 and isinstance(upstream_id, str) and _ID.fullmatch(upstream_id):
+        if code == 200 and isinstance(upstream_id, str) and ID.fullmatch(upstream_id):
             return Started(upstream_id)
         if not upstream_id and type(code) is int and code != 200:
             raise _refusal(_status_of(code), _message(envelope, "refused"), retry_after_s)
@@ -146,7 +146,7 @@ def list_answer(status: int, body: bytes, retry_after_s: float | None) -> list[L
 def _listed(item: Any) -> ListedTask:
     """Read one entry of a list."""
     upstream_id, inputs = (item.get("id"), item.get("input", item.get("inputs"))) if isinstance(item, dict) else (0, 0)
-    if not isinstance(upstream_id, str) or not _ID.fullmatch(upstream_id) or not isinstance(inputs, dict):
+    if not isinstance(upstream_id, str) or not ID.fullmatch(upstream_id) or not isinstance(inputs, dict):
         raise ReadFailed("a list with an entry that says not what it is")
     created_at_ms = _time_ms(item.get("created_at"))
     if created_at_ms is None:
@@ -194,7 +194,7 @@ def callback_task(body: bytes) -> CalledBack | None:
     """Read the task a callback is about, None when that cannot be told: the bare prediction, without an envelope."""
     data = _envelope(body)
     upstream_id = data.get("id") if data else None
-    if data is None or not isinstance(upstream_id, str) or not _ID.fullmatch(upstream_id):
+    if data is None or not isinstance(upstream_id, str) or not ID.fullmatch(upstream_id):
         return None
     return CalledBack(upstream_id, observation(data), _time_ms(data.get("created_at")) or 0)
 

@@ -1,6 +1,9 @@
 """How the server takes its leave, over real sockets."""
 
 import asyncio
+import resource
+import subprocess
+import sys
 import time
 from typing import Final
 
@@ -10,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from service.server import Server, bind
+from service.server import OPEN_FILES, Server, bind
 from tests.waiting import wait_until
 
 GRACE_S: Final = 0.3
@@ -37,3 +40,18 @@ async def test_the_grace_ends_by_itself() -> None:
     await asyncio.wait_for(serving, 5)
     assert time.monotonic() - began >= GRACE_S
     assert server.drain_left_s < 5.0
+
+
+def test_as_many_connections_as_the_system_allows() -> None:
+    """A process that starts with few open files allowed raises that itself, to its hard limit and not beyond reason."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    code = "import resource; from service.server import allow_open_files as a; a(); print(*resource.getrlimit(7))"
+    output = subprocess.run(
+        [sys.executable, "-c", code.replace("7", str(resource.RLIMIT_NOFILE))],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard)),
+        capture_output=True,
+        check=True,
+        timeout=30,
+    ).stdout
+    allowed = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    assert output.split() == [b"%d" % allowed, b"%d" % hard]

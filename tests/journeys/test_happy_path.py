@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import json
 
 from standardwebhooks import Webhook
 
@@ -66,6 +67,7 @@ async def test_a_submission_becomes_a_video_and_a_verified_callback(system: Syst
     expected = hmac.new(tenant_secret.removeprefix("whsec_").encode(), signed, hashlib.sha256).hexdigest()
     assert own.headers["webhook-signature"] == f"v3,{expected}"
     assert own.headers["webhook-id"] == data["id"]
+    assert json.loads(own.body)["urls"] == data["urls"]
 
 
 async def test_what_a_stranger_sees(system: System) -> None:

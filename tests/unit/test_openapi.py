@@ -17,8 +17,10 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from service.app import routes
+from service.domain.callback_ids import CallbackIds
 from service.domain.catalogue import Catalogue
 from service.domain.catalogue_file import read_catalogue
+from service.domain.errors import InvalidInput
 from service.domain.tenant_spec import TenantSpec, read_spec
 from service.domain.usage import COLUMNS
 from service.http import openapi
@@ -26,6 +28,7 @@ from service.http.admin.reports import MAX_AUDIT
 from service.http.description.document import describe
 from service.http.description.inputs import component_name, example_input
 from service.http.docs import PAGE_HEADERS, page
+from service.http.idempotency import KEY
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror='alert(2)'>\"'`<b>`"
 
@@ -59,6 +62,7 @@ inputs = {inputs}
 CATALOGUE = read_catalogue(EXTRA)
 DOCUMENT = describe(CATALOGUE, admin=True)
 WITHOUT_OPERATORS = describe(CATALOGUE, admin=False)
+CALLED_BACK = describe(CATALOGUE, admin=True, callbacks=True)
 
 SUBMISSIONS = [("/api/v3/openai/sora-2", "200"), ("/v1/predictions", "202")]
 """Where predictions are submitted on either face, and the status that says so."""
@@ -82,9 +86,9 @@ def submission(path: str) -> dict[str, Any]:
     return found
 
 
-def served(admin_token: SecretStr | None) -> set[tuple[str, str]]:
+def served(admin_token: SecretStr | None, callbacks: bool) -> set[tuple[str, str]]:
     """Method and path of all that callers may use; the route of models is one path for each model."""
-    resources = MagicMock(catalogue=CATALOGUE, callback_ids=None)  # WaveSpeed's own way in is described to nobody
+    resources = MagicMock(catalogue=CATALOGUE, callback_ids=CallbackIds(["k" * 16]) if callbacks else None)
     resources.settings.admin_token = admin_token
     found = set()
     for route in routes(resources, lambda: True):
@@ -134,20 +138,25 @@ class Tags(HTMLParser):
 class TestDocument:
     """What `/openapi.json` says."""
 
-    @pytest.mark.parametrize("document", [DOCUMENT, WITHOUT_OPERATORS])
+    @pytest.mark.parametrize("document", [DOCUMENT, WITHOUT_OPERATORS, CALLED_BACK])
     def test_it_is_valid(self, document: dict[str, Any]) -> None:
-        """The document is OpenAPI 3.1 to an independent validator, with the operators' face and without."""
+        """The document is OpenAPI 3.1 to an independent validator, whichever faces it describes."""
         assert document["openapi"].startswith("3.1.")
         assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
 
     @pytest.mark.parametrize(
-        ("admin_token", "document"), [(SecretStr("0123456789abcdef"), DOCUMENT), (None, WITHOUT_OPERATORS)]
+        ("admin_token", "callbacks", "document"),
+        [
+            (SecretStr("0123456789abcdef"), False, DOCUMENT),
+            (SecretStr("0123456789abcdef"), True, CALLED_BACK),
+            (None, False, WITHOUT_OPERATORS),
+        ],
     )
     def test_it_describes_every_route_and_no_other(
-        self, admin_token: SecretStr | None, document: dict[str, Any]
+        self, admin_token: SecretStr | None, callbacks: bool, document: dict[str, Any]
     ) -> None:
-        """What is served and what is described are the same, by a gateway with an admin token and by one without."""
-        assert served(admin_token) == {(method, path) for method, path, _ in operations(document)}
+        """What is served and what is described are the same, whatever a gateway is set to serve."""
+        assert served(admin_token, callbacks) == {(method, path) for method, path, _ in operations(document)}
 
     async def test_the_operators_face_is_described_where_it_is_served(self) -> None:
         """Whether `/openapi.json` and `/docs` show it follows from the setting, as the routes do."""
@@ -240,6 +249,26 @@ class TestDocument:
         assert taken not in DOCUMENT["paths"]["/v1/endpoints"]["post"]["parameters"]
         assert DOCUMENT["components"]["parameters"]["IdempotencyKey"]["name"] == "Idempotency-Key"
 
+    @pytest.mark.parametrize("key", ["a", "a b", '"a b"', '"', "", "é", "x" * 255, "x" * 256, f'"{"x" * 255}"', 'a"b'])
+    def test_an_idempotency_key_is_described_as_it_is_read(self, key: str) -> None:
+        """The pattern is that of the code."""
+        pattern = DOCUMENT["components"]["parameters"]["IdempotencyKey"]["schema"]["pattern"]
+        assert (re.fullmatch(pattern, key) is not None) == (KEY.fullmatch(key) is not None)
+
+    def test_links_lead_to_operations_and_their_parameters(self) -> None:
+        """What an answer leads to is there, and takes what the link gives it."""
+        known = {operation["operationId"]: operation for _, _, operation in operations()}
+        found = [
+            link
+            for _, _, operation in operations()
+            for answer in operation["responses"].values()
+            for link in answer.get("links", {}).values()
+        ]
+        assert len(found) > 20
+        for link in found:
+            names = {given.get("name") for given in known[link["operationId"]]["parameters"]}
+            assert set(link["parameters"]) <= names
+
     def test_native_submissions_name_every_kind_of_refusal(self) -> None:
         """Every code a program may have to tell apart is there, and limits that refuse are named."""
         answers = submission("/v1/predictions")["responses"]
@@ -305,6 +334,30 @@ class TestAdministration:
         assert schemas["LimitsSpec"]["additionalProperties"] is False
         for field in schemas["LimitsSpec"]["properties"].values():
             assert field["description"]
+
+    @pytest.mark.parametrize(
+        "limits",
+        [
+            {"burst": 5},
+            {"burst": 5, "rate_per_minute": None},
+            {"burst": None},
+            {"burst": 5, "rate_per_minute": 5},
+            {"rate_per_minute": 5.0},
+            {"daily": 1.5},
+            {"budget_usd": "1000000000"},
+            {"budget_usd": "1000000000.1"},
+            {"budget_usd": "\u0663"},
+        ],
+    )
+    def test_limits_are_described_as_they_are_checked(self, limits: dict[str, Any]) -> None:
+        """The schema accepts what the code accepts, also where one field needs another."""
+        schema = {"components": DOCUMENT["components"], "$ref": "#/components/schemas/LimitsSpec"}
+        try:
+            read_spec({"limits": limits})
+        except InvalidInput:
+            assert not Draft202012Validator(schema).is_valid(limits)
+        else:
+            assert Draft202012Validator(schema).is_valid(limits)
 
     def test_a_put_may_make_a_tenant_or_change_one(self) -> None:
         """Both successes and both conflicts are told apart."""

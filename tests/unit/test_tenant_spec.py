@@ -60,6 +60,7 @@ def test_a_tenant_is_what_its_spec_says(tenant: Tenant) -> None:
         ({"limits": {"budget_usd": "1.0000001"}}, "limits.budget_usd"),
         ({"limits": {"budget_usd": 250}}, "limits.budget_usd"),
         ({"limits": {"budget_usd": "9999999999"}}, "limits.budget_usd"),
+        ({"limits": {"budget_usd": "1000000000.000001"}}, "limits.budget_usd"),
         ({"limits": {"shadow": ["speed"]}}, "limits.shadow.0"),
         ({"limits": {"weekly": 1}}, "limits.weekly"),
         ({"limits": []}, "limits"),
@@ -80,6 +81,12 @@ def test_what_is_wrong_is_named(values: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as below:
         read_spec(values, "tenants.acme")
     assert [error.field for error in below.value.errors] == [f"tenants.acme.{field}"]
+
+
+def test_a_whole_number_may_be_written_with_a_fraction_of_nothing() -> None:
+    """JSON's 5.0 is 5, also where types are strict."""
+    spec = read_spec({"weight": 2.0, "limits": {"daily": 5.0, "rate_per_minute": 60.0, "burst": 1.0}})
+    assert (spec.weight, spec.limits.daily, spec.limits.rate_per_minute, spec.limits.burst) == (2, 5, 60, 1)
 
 
 def test_every_wrong_field_is_named_at_once() -> None:

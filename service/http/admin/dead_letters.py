@@ -1,6 +1,7 @@
 """`/admin/v1/dead-letters`: deliveries that were given up, of every tenant; list them, send them again."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -36,7 +37,9 @@ class WhatToResend(BaseModel):
 
     tenant: str | None = Field(None, min_length=1, max_length=64)
     endpoint_id: str | None = Field(None, min_length=1, max_length=64)
-    since: str | None = Field(None, max_length=40, description="Given up at or after this time.")
+    since: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = Field(
+        None, max_length=40, description="Given up at or after this time."
+    )
 
 
 class ResentLetters(BaseModel):

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.domain.errors import FieldError, InvalidInput
 from service.domain.usage import UsageRow, usage_csv
 from service.http.queries import one_of, whole_number
 from service.stores.audit_log import AuditLog
@@ -71,7 +72,7 @@ class ReportHandlers:
         """Answer usage in JSON, or as CSV with `?format=csv`."""
         wanted = request.query_params
         form = one_of(request, "format", ("json", "csv"))
-        rows = await self.report(wanted.get("tenant", ""), wanted.get("since", ""), wanted.get("until", ""))
+        rows = await self.report(wanted.get("tenant", ""), _day(request, "since"), _day(request, "until"))
         if form == "csv":
             return Response(usage_csv(rows), media_type="text/csv")
         shown = Usage(data=[UsageShown.show(row) for row in rows])
@@ -82,3 +83,11 @@ class ReportHandlers:
         entries = await self.log.newest(whole_number(request, "limit", 100, MAX_AUDIT))
         shown = Audit(data=[AuditShown(**asdict(entry)) for entry in entries])
         return Response(shown.model_dump_json(), media_type="application/json")
+
+
+def _day(request: Request, name: str) -> str:
+    """A day as it was given, "" when it was not. Raises `InvalidInput` for one that is there and empty."""
+    given = request.query_params.get(name)
+    if given == "":
+        raise InvalidInput([FieldError(name, "must be a day such as 2026-01-31")])
+    return given or ""

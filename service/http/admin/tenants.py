@@ -1,7 +1,7 @@
 """`/admin/v1/tenants`: tenants and their keys, for operators."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -11,7 +11,8 @@ from service.domain.api_keys import digest
 from service.domain.errors import FieldError, InvalidInput
 from service.domain.predictions import rfc3339
 from service.domain.tenant_spec import TenantSpec, read_spec
-from service.domain.tenants import ApiKey, Tenant
+from service.domain.tenants import PRINTABLE, ApiKey, Tenant
+from service.domain.whole_numbers import WHOLE
 from service.http.bodies import read_json_object, read_model
 from service.usecases.administer import Administer
 
@@ -47,8 +48,15 @@ class NewKey(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: str = Field(min_length=1, max_length=100, description="A name to tell keys apart.")
-    expires_in_days: int | None = Field(None, ge=1, le=3650, description="Days until it expires; never when left out.")
+    name: str = Field(
+        min_length=1,
+        max_length=100,
+        description="A name to tell keys apart.",
+        json_schema_extra={"format": PRINTABLE},
+    )
+    expires_in_days: Annotated[int, Field(ge=1, le=3650), WHOLE] | None = Field(
+        None, description="Days until it expires; never when left out."
+    )
 
 
 class KeyShown(BaseModel):

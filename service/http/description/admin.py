@@ -19,10 +19,12 @@ from service.http.description.operations import (
     EXAMPLE_TIME_MS,
     JSON,
     OPERATORS,
+    Links,
     answer,
     json_answer,
     json_body,
     json_media,
+    links,
     operation,
     parameter,
     schema_of,
@@ -48,6 +50,7 @@ TAG: Final = "Administration"
 
 _TENANTS: Final = "/admin/v1/tenants"
 _ONE: Final = f"{_TENANTS}/{{tenant}}"
+_ITS_ID: Final = "$response.body#/id"
 
 _EXAMPLE: Final = Tenant(
     "acme",
@@ -115,9 +118,9 @@ def _operation(
     )
 
 
-def _tenant_answer(description: str, tenant: Tenant = _EXAMPLE) -> Response:
+def _tenant_answer(description: str, tenant: Tenant = _EXAMPLE, leading: Links | None = None) -> Response:
     """An answer that is one tenant."""
-    return json_answer(description, TenantShown, {"tenant": _plain(TenantShown.show(tenant))})
+    return json_answer(description, TenantShown, {"tenant": _plain(TenantShown.show(tenant))}, links=leading)
 
 
 def _plain(shown: BaseModel) -> Any:
@@ -172,7 +175,11 @@ def _put_tenant() -> Operation:
         "5 seconds.",
         {
             "200": _tenant_answer("There was one; this is what it is now."),
-            "201": _tenant_answer("It is new.", replace(_EXAMPLE, managed=frozenset())),
+            "201": _tenant_answer(
+                "It is new.",
+                replace(_EXAMPLE, managed=frozenset()),
+                links("get_tenant", "suspend_tenant", "resume_tenant", "create_key", "delete_tenant", tenant=_ITS_ID),
+            ),
         },
         [Refusal.of_field("limits.daily", "Input should be a valid integer"), FIELD_MANAGED, TENANT_EXISTS, TOO_LARGE],
         [force],
@@ -217,7 +224,14 @@ def _create_key() -> Operation:
         "create_key",
         "Issue a key",
         "It works from now on, and beside the tenant's other keys. Only its SHA-256 is kept.",
-        {"201": json_answer("Issued. The key is shown this once.", KeyCreated, {"key": _plain(example)})},
+        {
+            "201": json_answer(
+                "Issued. The key is shown this once.",
+                KeyCreated,
+                {"key": _plain(example)},
+                links=links("revoke_key", tenant="$request.path.tenant", key="$response.body#/id"),
+            )
+        },
         [Refusal.of_field("name", "Field required"), TENANT_NOT_FOUND, TOO_LARGE, TOO_MANY_KEYS],
         body=json_body(
             schema_of(NewKey), {"key": {"name": _KEY.name}, "expiring": {"name": _KEY.name, "expires_in_days": 365}}

@@ -1,5 +1,6 @@
 """`/v1/deliveries` and `/v1/events` described."""
 
+import re
 from typing import Any, Final
 
 from openapi_pydantic import PathItem, Schema
@@ -8,7 +9,15 @@ from pydantic import BaseModel
 from service.domain.endpoints import MESSAGE_TYPES
 from service.domain.predictions import rfc3339
 from service.http.description.endpoints import EXAMPLE_ENDPOINT
-from service.http.description.operations import EXAMPLE_ID, EXAMPLE_TIME_MS, json_answer, operation, parameter
+from service.http.description.operations import (
+    EXAMPLE_ID,
+    EXAMPLE_TIME_MS,
+    cursor,
+    json_answer,
+    links,
+    operation,
+    parameter,
+)
 from service.http.description.refusals import (
     DELIVERY_NOT_FOUND,
     STORE_UNAVAILABLE,
@@ -27,6 +36,7 @@ from service.http.native.deliveries import (
     DeliveryShown,
 )
 from service.http.native.events import EventList, EventShown
+from service.stores import delivery_log, event_log
 
 TAG: Final = "Deliveries and events"
 
@@ -57,12 +67,12 @@ _ATTEMPT: Final = AttemptShown(
 )
 
 _ID: Final = parameter("id", "path", "The delivery's id.", Schema(type="string"), EXAMPLE_DELIVERY.id)
+_TYPE: Final = "|".join(map(re.escape, MESSAGE_TYPES))
+_TYPES: Final = f"^({_TYPE})(,({_TYPE}))*$"
 LIMIT: Final = parameter(
     "limit", "query", "How many on a page.", Schema(type="integer", minimum=1, maximum=MAX_PAGE, default=PAGE), 20
 )
-CURSOR: Final = parameter(
-    "cursor", "query", "`next_cursor` of the page before.", Schema(type="string"), "1767225600000_1"
-)
+CURSOR: Final = cursor("cursor", "`next_cursor` of the page before.", delivery_log.CURSOR, "1767225600000_1")
 
 
 def paths() -> dict[str, PathItem]:
@@ -88,7 +98,12 @@ def _list() -> PathItem:
                 CURSOR,
             ],
             answers={
-                "200": json_answer("A page.", DeliveryList, {"deliveries": _plain(example)}),
+                "200": json_answer(
+                    "A page.",
+                    DeliveryList,
+                    {"deliveries": _plain(example)},
+                    links=links("get_delivery", "resend_delivery", id="$response.body#/data/0/id"),
+                ),
                 **refusals(
                     _DELIVERIES,
                     [Refusal.of_query("limit", f"must be 1 to {MAX_PAGE}"), UNAUTHENTICATED, STORE_UNAVAILABLE],
@@ -156,18 +171,17 @@ def _events() -> PathItem:
             "Everything callbacks tell, for receivers that were away: go on from the cursor you saw last. Within a "
             "prediction `sequence` counts by one, so a receiver can see what it missed. `data` is shortened here.",
             parameters=[
-                parameter(
+                cursor(
                     "after",
-                    "query",
                     "The cursor to go on from; nothing begins with the oldest kept.",
-                    Schema(type="string"),
+                    event_log.CURSOR,
                     "1767225600000-0",
                 ),
                 parameter(
                     "types",
                     "query",
                     f"Only these, separated by commas: {', '.join(MESSAGE_TYPES)}.",
-                    Schema(type="string"),
+                    Schema(type="string", pattern=_TYPES),
                     "prediction.completed,prediction.failed",
                 ),
                 LIMIT,

@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from typing import Any, Final
 
-from openapi_pydantic import Components, Info, OpenAPI, PathItem, Response, SecurityScheme, Server, Tag
+from openapi_pydantic import Components, Info, License, OpenAPI, PathItem, Response, SecurityScheme, Server, Tag
 from openapi_pydantic.util import construct_open_api_with_schema_class
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -20,6 +20,7 @@ from service.http.description import (
     quota,
     streams,
     submissions,
+    upstream_callbacks,
     wavespeed,
 )
 from service.http.description.inputs import input_schemas
@@ -44,6 +45,8 @@ _INTRODUCTION: Final = (
 _OPERATOR_TAG: Final = Tag(
     name=operators.TAG, description="Tenants, their keys, what they used, and what was done. For operators alone."
 )
+
+_CALLBACK_TAG: Final = Tag(name=upstream_callbacks.TAG, description="What WaveSpeed calls; nobody else can.")
 
 _TAGS: Final = (
     Tag(name=wavespeed.TAG, description="Submit to a model and read the result, in WaveSpeed's own form."),
@@ -74,19 +77,29 @@ _OPERATOR: Final = SecurityScheme(
 )
 
 
-def describe(catalogue: Catalogue, *, admin: bool) -> dict[str, Any]:
-    """The document, ready to be written as JSON; `admin` says whether this gateway has the operators' face."""
+def describe(catalogue: Catalogue, *, admin: bool, callbacks: bool = False) -> dict[str, Any]:
+    """The document, ready to be written as JSON.
+
+    `admin` says whether this gateway has the operators' face, `callbacks` whether WaveSpeed may call it back.
+    """
     faces = submissions.paths(catalogue) | wavespeed.paths() | history.paths() | media.paths() | models.paths(catalogue)
     faces |= predictions.paths() | streams.paths() | quota.paths() | endpoints.paths() | deliveries.paths()
     for_operators = operators.paths() | dead_letters.paths(operators.TAG)
     for_operators |= models.operator_paths(catalogue, operators.TAG)
+    faces |= for_operators if admin else {}
+    faces |= upstream_callbacks.paths() if callbacks else {}
     document = OpenAPI(
         openapi="3.1.1",
-        info=Info(title="Breakwater", version=version("breakwater"), description=_INTRODUCTION),
+        info=Info(
+            title="Breakwater",
+            version=version("breakwater"),
+            description=_INTRODUCTION,
+            license=License(name="MIT", identifier="MIT"),
+        ),
         servers=[Server(url="/", description="The gateway this was read from.")],
         security=[{"bearer": []}],
-        tags=[*_TAGS, *([_OPERATOR_TAG] if admin else []), _GATEWAY],
-        paths=faces | (for_operators if admin else {}) | _gateway_paths(),
+        tags=[*_TAGS, *([_OPERATOR_TAG] if admin else []), *([_CALLBACK_TAG] if callbacks else []), _GATEWAY],
+        paths=faces | _gateway_paths(),
         components=Components(
             headers=dict(HEADERS),
             parameters=dict(PARAMETERS),

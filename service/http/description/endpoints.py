@@ -14,6 +14,7 @@ from service.http.description.operations import (
     answer,
     json_answer,
     json_body,
+    links,
     operation,
     parameter,
     schema_of,
@@ -115,6 +116,15 @@ def _create() -> Operation:
                 EndpointCreated,
                 {"endpoint": _plain(EndpointCreated(**_EXAMPLE.model_dump(), secret=_SECRET))},
                 LOCATION,
+                links(
+                    "get_endpoint",
+                    "update_endpoint",
+                    "delete_endpoint",
+                    "rotate_endpoint_secret",
+                    "test_endpoint",
+                    "recover_endpoint",
+                    id="$response.body#/id",
+                ),
             ),
             **refusals(
                 _ENDPOINTS,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from openapi_pydantic import Response
 from pydantic import BaseModel, create_model
 
-from service.http.description.operations import Headers, json_answer
+from service.http.description.operations import Headers, Links, json_answer
 
 
 class Envelope(BaseModel):
@@ -30,10 +30,14 @@ def envelope_of(data: type[BaseModel]) -> type[Envelope]:
 
 
 def enveloped_answer(
-    description: str, data: type[BaseModel], examples: dict[str, Any], headers: Headers | None = None
+    description: str,
+    data: type[BaseModel],
+    examples: dict[str, Any],
+    headers: Headers | None = None,
+    links: Links | None = None,
 ) -> Response:
     """An answer 200 in the envelope; `examples` of what is in it, by name."""
-    return json_answer(description, envelope_of(data), _enveloped(examples), headers)
+    return json_answer(description, envelope_of(data), _enveloped(examples), headers, links)
 
 
 def enveloped_list(description: str, item: type[BaseModel], examples: dict[str, Any]) -> Response:

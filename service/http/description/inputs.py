@@ -19,8 +19,7 @@ _SWITCHES: Final[Mapping[str, Any]] = {
         "description": "Outputs are the files themselves in base64, not URLs; not together with a callback.",
     },
     "webhook_url": {
-        "type": "string",
-        "maxLength": MAX_URL,
+        "anyOf": [{"type": "string", "format": "uri", "maxLength": MAX_URL}, {"enum": ["", None]}],
         "description": "The same as `?webhook=`, which wins if both are given; `webhook` is another name for it.",
     },
 }

@@ -26,6 +26,8 @@ from service.http.wavespeed.media import UploadTicket
 TAG: Final = "Uploads"
 
 _FILE: Final = {"type": "image", "filename": "pier.png", "size": 48_211}
+_BINARY: Final = "/api/v3/media/upload/binary"
+_OLDER: Final = ("/api/v3/upload", "/api/v3/uploads")
 _URL: Final = "https://media.example.com/uploads/pier.png"
 
 
@@ -51,6 +53,12 @@ class Uploaded(BaseModel):
     size: int = Field(description="Bytes.")
 
 
+class UploadedOlder(Uploaded):
+    """The same, and where it can be read once more under the name it had in older answers."""
+
+    url: str = Field(description="As `download_url`.")
+
+
 class Ticket(Uploaded):
     """Where a file may be put, and where it can be read then."""
 
@@ -58,10 +66,11 @@ class Ticket(Uploaded):
 
 
 def paths() -> dict[str, PathItem]:
-    """Both ways of uploading."""
+    """Both ways of uploading, the second also where older clients have it."""
     return {
         "/api/v3/media/uploads": PathItem(post=_ticket()),
-        "/api/v3/media/upload/binary": PathItem(post=_binary()),
+        _BINARY: PathItem(post=_file(_BINARY, "upload_file")),
+        **{path: PathItem(post=_file(path, f"upload_file_{path.rpartition('/')[2]}")) for path in _OLDER},
     }
 
 
@@ -95,7 +104,7 @@ def _ticket() -> Operation:
     )
 
 
-def _binary() -> Operation:
+def _file(path: str, operation_id: str) -> Operation:
     """Upload a file through the gateway."""
     form = Schema(
         type="object",
@@ -103,14 +112,21 @@ def _binary() -> Operation:
         properties={"file": Schema(type="string", schema_format="binary", description="The file.")},
     )
     wrong = Refusal.of_field("Content-Type", "must be multipart/form-data with a boundary")
+    example = {**_FILE, "download_url": _URL}
+    older = path in _OLDER
+    uploaded = (
+        enveloped_answer("Uploaded.", UploadedOlder, {"file": {**example, "url": _URL}})
+        if older
+        else enveloped_answer("Uploaded.", Uploaded, {"file": example})
+    )
     return operation(
         TAG,
-        "upload_file",
-        "Upload a file",
+        operation_id,
+        "Upload a file, where old clients do" if older else "Upload a file",
         "Passed on to WaveSpeed byte for byte while it comes in.",
         body=RequestBody(required=True, content={"multipart/form-data": MediaType(media_type_schema=form)}),
         answers={
-            "200": enveloped_answer("Uploaded.", Uploaded, {"file": {**_FILE, "download_url": _URL}}),
-            **refusals("/api/v3/media/upload/binary", [wrong, *_POSSIBLE, TOO_MANY_OPEN, OVERLOADED]),
+            "200": uploaded,
+            **refusals(path, [wrong, *_POSSIBLE, TOO_MANY_OPEN, OVERLOADED]),
         },
     )

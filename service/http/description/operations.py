@@ -1,11 +1,13 @@
 """The words every operation is described with: parameters, bodies, answers."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from openapi_pydantic import (
     Example,
     Header,
+    Link,
     MediaType,
     Operation,
     Parameter,
@@ -18,6 +20,7 @@ from openapi_pydantic.util import PydanticSchema
 from pydantic import BaseModel
 
 from service.domain.limits import LimitState
+from service.http.idempotency import KEY
 from service.http.quota_headers import quota_headers
 from service.stores.keys import IDEMPOTENCY_MS
 
@@ -40,6 +43,8 @@ OPERATORS: Final[Sequence[dict[str, list[str]]]] = ({"operator": []},)
 """What the operators' face asks for, instead of a team's key."""
 
 Headers = Mapping[str, Header | Reference]
+Links = dict[str, Link]
+"""Operations that an answer leads to, by id."""
 
 
 def schema_of(model: type[BaseModel]) -> PydanticSchema[Any]:
@@ -128,8 +133,9 @@ PARAMETERS: Final = {
     "RequestId": parameter(
         "X-Request-Id",
         "header",
-        "An id of your own for this request: the answer has it too.",
-        Schema(type="string", pattern="^[A-Za-z0-9._:-]{1,100}$"),
+        "An id of your own for this request, 1 to 100 letters, digits and `._:-`: the answer has it too. In the place "
+        "of any other text stands an id of ours.",
+        Schema(type="string"),
         "checkout-7f3a",
     ),
     "IdempotencyKey": parameter(
@@ -138,7 +144,7 @@ PARAMETERS: Final = {
         "A key of your own for this submission: 1 to 255 printable ASCII characters, in double quotes or bare. A copy "
         "with the same key gets the same answer and starts nothing new. It is your team's own, counts for this face "
         f"alone, and is remembered for {IDEMPOTENCY_MS // 3_600_000} hours.",
-        Schema(type="string", minLength=1, maxLength=257),
+        Schema(type="string", pattern=f"^({KEY.pattern})$".replace("?P<quoted>", "").replace("?P<bare>", "")),
         "8e03978e-40d5-43dd-bc93-6894a57f9324",
     ),
     "Prefer": parameter(
@@ -146,7 +152,7 @@ PARAMETERS: Final = {
         "header",
         "`wait=20` asks that the answer be held until the prediction has ended, for so many seconds at most (RFC 7240, "
         "section 4.3). The gateway may grant less.",
-        Schema(type="string", maxLength=1_000),
+        Schema(type="string"),
         "wait=20",
     ),
 }
@@ -217,16 +223,25 @@ def operation(
     )
 
 
+def cursor(name: str, description: str, form: re.Pattern[str], example: str) -> Parameter:
+    """A query parameter that says where a page begins; an empty one is the beginning."""
+    return parameter(name, "query", description, Schema(type="string", pattern=f"^({form.pattern})?$"), example)
+
+
 def json_body(schema: Reference | Schema, examples: Mapping[str, Any]) -> RequestBody:
     """A request body; `examples` by name."""
     return RequestBody(required=True, content={JSON: json_media(schema, examples)})
 
 
 def json_answer(
-    description: str, schema: type[BaseModel], examples: Mapping[str, Any], headers: Headers | None = None
+    description: str,
+    schema: type[BaseModel],
+    examples: Mapping[str, Any],
+    headers: Headers | None = None,
+    links: Links | None = None,
 ) -> Response:
     """An answer in JSON; `examples` by name."""
-    return answer(description, {JSON: json_media(schema_of(schema), examples)}, headers)
+    return answer(description, {JSON: json_media(schema_of(schema), examples)}, headers, links)
 
 
 def text_answer(description: str, example: str, media_type: str = "text/plain; charset=utf-8") -> Response:
@@ -234,10 +249,27 @@ def text_answer(description: str, example: str, media_type: str = "text/plain; c
     return answer(description, {media_type: text_media(example)})
 
 
-def answer(description: str, content: dict[str, MediaType] | None = None, headers: Headers | None = None) -> Response:
+def answer(
+    description: str,
+    content: dict[str, MediaType] | None = None,
+    headers: Headers | None = None,
+    links: Links | None = None,
+) -> Response:
     """An answer, without `content` one that has no body; `headers` are those beside the ones every answer has."""
     every = {"X-Request-Id": component("headers", "RequestId"), **(headers or {})}
-    return Response(description=description, headers=every, content=content)
+    further: dict[str, Link | Reference] = {**(links or {})}
+    return Response(description=description, headers=every, content=content, links=further or None)
+
+
+def links(*operation_ids: str, **parameters: str) -> Links:
+    """What an answer leads to: operations that take these parameters from it, by runtime expressions."""
+    return {each: Link(operationId=each, parameters=dict(parameters)) for each in operation_ids}
+
+
+def prediction_links(where: str) -> Links:
+    """What can be done with a prediction; `where` in the answer its id stands."""
+    on_one = ("read_result", "get_prediction", "stream_events", "cancel_prediction", "delete_prediction")
+    return links(*on_one, id=f"$response.body#{where}") | links("read_content", id=f"$response.body#{where}", n="0")
 
 
 def json_media(schema: Reference | Schema, examples: Mapping[str, Any]) -> MediaType:

@@ -16,10 +16,12 @@ from service.http.description.operations import (
     WAITED,
     answer,
     component,
+    cursor,
     json_answer,
     json_body,
     operation,
     parameter,
+    prediction_links,
     schema_of,
 )
 from service.http.description.refusals import (
@@ -34,7 +36,7 @@ from service.http.description.refusals import (
     Refusal,
     refusals,
 )
-from service.http.native.prediction_list import MAX_PAGE, METADATA, PAGE, STATES
+from service.http.native.prediction_list import CURSOR, MAX_PAGE, METADATA, PAGE, STATES
 from service.http.native.predictions import NewPrediction
 from service.usecases.cancel import REASON as CANCELED
 
@@ -120,13 +122,7 @@ def _list() -> Operation:
             parameter(
                 "limit", "query", "How many.", Schema(type="integer", minimum=1, maximum=MAX_PAGE, default=PAGE), 20
             ),
-            parameter(
-                "cursor",
-                "query",
-                "`next_cursor` of the page before.",
-                Schema(type="string"),
-                f"{EXAMPLE_TIME_MS}-{EXAMPLE_ID}",
-            ),
+            cursor("cursor", "`next_cursor` of the page before.", CURSOR, f"{EXAMPLE_TIME_MS}-{EXAMPLE_ID}"),
         ],
         answers={
             "200": json_answer("A page.", NativePredictionPage, {"predictions": page}),
@@ -157,6 +153,7 @@ def _create() -> Operation:
                 NativePrediction,
                 {"created": shown(started_at_ms=EXAMPLE_TIME_MS + 900)},
                 {**LOCATION, **ACCEPTED_HEADERS, **WAITED},
+                prediction_links("/id"),
             ),
             **refusals(_PREDICTIONS, [wrong, MODEL_NOT_FOUND, MODEL_RETIRED, *SUBMISSION]),
         },

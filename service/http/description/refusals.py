@@ -134,6 +134,9 @@ MODEL_RETIRED: Final = Refusal(
 PREDICTION_NOT_FOUND: Final = Refusal(
     NotFound("prediction not found"), "There is none of this id, or it is another team's."
 )
+DELETED_MEANWHILE: Final = Refusal(
+    NotFound("prediction not found"), "The prediction was deleted while its end was waited for."
+)
 CONTENDED: Final = Refusal(
     Conflict("the prediction is being changed by others; try again"), "Others change it at the same time."
 )
@@ -258,6 +261,10 @@ STILL_GOING: Final = Refusal(
 )
 TOO_MANY_KEYS: Final = Refusal(
     TooMany("tenant acme has 100 keys already; revoke one first"), "The tenant has as many keys as it may."
+)
+NOT_ADDRESSED: Final = Refusal(NotFound("not found"), "The address is not one that the gateway gave to WaveSpeed.")
+NOT_SIGNED: Final = Refusal(
+    Unauthenticated("the callback is not signed by WaveSpeed, or too old"), "Not signed by WaveSpeed, or too old."
 )
 _FAULT: Final = Refusal(BreakwaterError(), "A fault of the gateway itself; its log has the reason.")
 

@@ -11,8 +11,15 @@ from service.domain.money import dollars
 from service.domain.predictions import rfc3339
 from service.http.description.envelope import enveloped_answer
 from service.http.description.inputs import UNLISTED_INPUTS, component_name, example_input
-from service.http.description.operations import ACCEPTED_HEADERS, component, json_body, operation, parameter
-from service.http.description.refusals import MODEL_NOT_FOUND, SUBMISSION, Refusal, refusals
+from service.http.description.operations import (
+    ACCEPTED_HEADERS,
+    component,
+    json_body,
+    operation,
+    parameter,
+    prediction_links,
+)
+from service.http.description.refusals import DELETED_MEANWHILE, MODEL_NOT_FOUND, SUBMISSION, Refusal, refusals
 from service.http.description.wavespeed import TAG, WaveSpeedPrediction, example_data
 from service.http.wavespeed.submit import TRAVELLING_HEADERS
 
@@ -33,7 +40,7 @@ _PARAMETERS: Final = (
         "webhook",
         "query",
         "A URL to call once, when the prediction has ended. It must be one your team may use.",
-        Schema(type="string", maxLength=MAX_URL),
+        Schema(type="string", schema_format="uri", maxLength=MAX_URL),
         "https://hooks.example.com/videos",
     ),
     component("parameters", "IdempotencyKey"),
@@ -94,8 +101,9 @@ def _answers(model: Model, refused: Sequence[Refusal]) -> dict[str, Response]:
         WaveSpeedPrediction,
         {"created": example_data(model.id)},
         ACCEPTED_HEADERS,
+        prediction_links("/data/id"),
     )
-    return {"200": accepted, **refusals(f"/api/v3/{model.id}", [*refused, *SUBMISSION])}
+    return {"200": accepted, **refusals(f"/api/v3/{model.id}", [*refused, DELETED_MEANWHILE, *SUBMISSION])}
 
 
 def _price(model: Model) -> str:

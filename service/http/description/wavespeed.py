@@ -49,7 +49,7 @@ class WaveSpeedPrediction(BaseModel):
         "base64; empty until `completed`. WaveSpeed keeps them for seven days."
     )
     has_nsfw_contents: list[bool] | None = Field(description="For each output, whether it was found unsafe.")
-    error: str = Field(description="Why it failed; otherwise empty.")
+    error: str = Field(description="Why it failed, or with code 5004 what to do now; otherwise empty.")
     code: int = Field(0, description="WaveSpeed's task code, if there is one; 5004: still going, read it later.")
     urls: Links
     created_at: str = Field(description="RFC 3339, UTC.")
@@ -71,6 +71,7 @@ class Balance(BaseModel):
     balance: float = Field(
         ge=0, description=f"Dollars left this month; {UNLIMITED_BALANCE:,} for a team without a budget."
     )
+    currency: Literal["USD"]
 
 
 def paths() -> dict[str, PathItem]:
@@ -80,7 +81,10 @@ def paths() -> dict[str, PathItem]:
         result: PathItem(get=read(result, "read_result", "Read a prediction")),
         old: PathItem(get=read(old, "read_result_v2", "Read a prediction, where old clients look for it")),
         "/api/v3/webhook/secret": PathItem(get=_webhook_secret()),
-        "/api/v3/balance": PathItem(get=_balance()),
+        "/api/v3/balance": PathItem(get=_balance("/api/v3/balance", "read_balance", "Read your balance")),
+        "/api/v3/account/balance": PathItem(
+            get=_balance("/api/v3/account/balance", "read_account_balance", "Read your balance, where old clients look")
+        ),
     }
 
 
@@ -127,16 +131,16 @@ def _webhook_secret() -> Operation:
     )
 
 
-def _balance() -> Operation:
+def _balance(path: str, operation_id: str, summary: str) -> Operation:
     """Read what is left of the budget."""
     return operation(
         TAG,
-        "read_balance",
-        "Read your balance",
+        operation_id,
+        summary,
         "What is left of your team's own budget for the month, never the company's balance. `/v1/quota` says more.",
         answers={
-            "200": enveloped_answer("The balance.", Balance, {"balance": {"balance": 412.5}}),
-            **refusals("/api/v3/balance", [UNAUTHENTICATED, STORE_UNAVAILABLE]),
+            "200": enveloped_answer("The balance.", Balance, {"balance": {"balance": 412.5, "currency": "USD"}}),
+            **refusals(path, [UNAUTHENTICATED, STORE_UNAVAILABLE]),
         },
     )
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service.domain.callback_url import MAX_URL
-from service.domain.endpoints import MAX_DESCRIPTION, OVERLAP_MS, DisabledBy, Endpoint
+from service.domain.endpoints import MAX_DESCRIPTION, MESSAGE_TYPES, OVERLAP_MS, DisabledBy, Endpoint
 from service.domain.errors import NotFound
 from service.domain.predictions import rfc3339
 from service.domain.tenants import Tenant
@@ -27,13 +27,18 @@ MAX_EVENTS = 20
 """Most event types an endpoint can name."""
 
 
+CallbackUrl = Annotated[str, Field(json_schema_extra={"format": "uri"})]
+EventName = Annotated[str, Field(json_schema_extra={"enum": list(MESSAGE_TYPES)})]
+"""Described here, judged by the use cases: what they refuse is a 422 that says which rule decided."""
+
+
 class NewEndpoint(BaseModel):
     """Body of `POST /v1/endpoints`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    url: str = Field(min_length=1, max_length=MAX_URL, description="Where events are sent.")
-    events: list[str] = Field(
+    url: CallbackUrl = Field(min_length=1, max_length=MAX_URL, description="Where events are sent.")
+    events: list[EventName] = Field(
         default_factory=list, max_length=MAX_EVENTS, description="Event types wanted; none means every type."
     )
     description: str = Field("", max_length=MAX_DESCRIPTION, description="A note for humans.")
@@ -44,8 +49,8 @@ class ChangedEndpoint(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    url: str | None = Field(None, min_length=1, max_length=MAX_URL, description="Where events are sent.")
-    events: list[str] | None = Field(
+    url: CallbackUrl | None = Field(None, min_length=1, max_length=MAX_URL, description="Where events are sent.")
+    events: list[EventName] | None = Field(
         None, max_length=MAX_EVENTS, description="Event types wanted; none means every type."
     )
     description: str | None = Field(None, max_length=MAX_DESCRIPTION, description="A note for humans.")

@@ -45,7 +45,8 @@ class EventsHandler:
 
     async def __call__(self, request: Request, tenant: Tenant) -> Response:
         """Answer a page of what happened after `?after=`, of the given `types`, separated by commas."""
-        types = frozenset(filter(None, request.query_params.get("types", "").split(",")))
+        given = request.query_params.get("types")
+        types = frozenset() if given is None else frozenset(given.split(","))
         unknown = sorted(types - set(MESSAGE_TYPES))
         if unknown:
             known = ", ".join(MESSAGE_TYPES)

@@ -22,7 +22,8 @@ MAX_PAGE: Final = 200
 METADATA: Final = "metadata."
 """What a query parameter begins with that names a piece of metadata."""
 
-_CURSOR: Final = re.compile(r"([0-9]{1,15})-([0-9a-f]{32})")
+CURSOR: Final = re.compile(r"([0-9]{1,15})-([0-9a-f]{32})")
+"""A place in the list: when a prediction was admitted, and its id."""
 
 STATES: Final[Mapping[str, frozenset[State]]] = {
     word: frozenset(state for state in State if state.public == word) for word in dict.fromkeys(s.public for s in State)
@@ -64,7 +65,7 @@ def _place(request: Request) -> Place | None:
     given = request.query_params.get("cursor", "")
     if not given:
         return None
-    match = _CURSOR.fullmatch(given)
+    match = CURSOR.fullmatch(given)
     if match is None:
         raise InvalidInput([FieldError("cursor", "is not a cursor of this list")])
     return Place(int(match[1]), match[2])

@@ -39,7 +39,7 @@ class NewPrediction(BaseModel):
 
     model: str = Field(min_length=1, max_length=200, description="A model of the catalogue.")
     input: dict[str, Any] = Field(description="What the model is given; checked against its schema.")
-    webhook: str | None = Field(
+    webhook: Annotated[str, Field(json_schema_extra={"format": "uri"})] | None = Field(
         None, min_length=1, max_length=MAX_URL, description="A URL that is called back when this prediction ends."
     )
     metadata: dict[MetadataName, MetadataValue] = Field(

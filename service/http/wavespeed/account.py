@@ -45,4 +45,4 @@ class BalanceHandler:
         if budget is not None and "budget" not in limits.shadow:
             ledger = await self.ledger.ledger(tenant.id, window_of(int(self.clock() * 1000)).month)
             balance = max(0, budget - ledger.spent) / MICROS_PER_DOLLAR
-        return success({"balance": balance}, NO_STORE)
+        return success({"balance": balance, "currency": "USD"}, NO_STORE)

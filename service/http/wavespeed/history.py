@@ -1,10 +1,11 @@
 """`/api/v3/predictions`: a tenant's own predictions, listed and deleted in WaveSpeed's form."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, StringConstraints, TypeAdapter
 from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +14,7 @@ from service.domain.errors import Conflict, FieldError, InvalidInput, NotFound
 from service.domain.predictions import Prediction, State
 from service.domain.representations import wavespeed_prediction
 from service.domain.tenants import Tenant
+from service.domain.whole_numbers import WHOLE
 from service.http.access_log import note
 from service.http.bodies import as_model, read_json_object_or_nothing
 from service.http.wavespeed.envelope import success
@@ -23,6 +25,9 @@ MAX_PAGE: Final = 10_000
 MAX_PAGE_SIZE: Final = 100
 MAX_IDS: Final = 100
 """Most predictions one request deletes."""
+
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")
+"""How a time begins."""
 
 _STATES: Final[Mapping[str, frozenset[State]]] = {
     "created": frozenset({State.QUEUED, State.SUBMITTING, State.UNCONFIRMED, State.CREATED}),
@@ -36,15 +41,30 @@ Status = Literal["created", "processing", "completed", "failed", "cancelled", "t
 """The words WaveSpeed knows; of the last three nothing here has any."""
 
 
+def _written(value: Any) -> Any:
+    """Read a time in text; of a number nobody could tell whether it is seconds or milliseconds."""
+    if value is None:
+        return None
+    if isinstance(value, str) and _DATE.match(value):
+        return _TIME.validate_python(value)
+    raise ValueError("must be a time like 2026-01-31T12:00:00Z")
+
+
+_TIME: Final = TypeAdapter(AwareDatetime)
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
+"""A time in RFC 3339, with its zone."""
+
+
 class ListQuery(BaseModel):
     """What a list is to show; newest first. Fields that are not known are ignored, as WaveSpeed does."""
 
-    page: int = Field(1, ge=1, le=MAX_PAGE, description="Which page, from 1.")
-    page_size: int = Field(20, ge=1, le=MAX_PAGE_SIZE, description="Predictions on a page.")
+    page: Annotated[int, Field(ge=1, le=MAX_PAGE), WHOLE] = Field(1, description="Which page, from 1.")
+    page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE), WHOLE] = Field(20, description="Predictions on a page.")
     model: str | None = Field(None, max_length=200, description="Only of this model.")
     status: Status | None = Field(None, description="Only with this status.")
-    created_after: AwareDatetime | None = Field(None, description="Only made at or after this time (RFC 3339).")
-    created_before: AwareDatetime | None = Field(None, description="Only made at or before this time (RFC 3339).")
+    created_after: Moment | None = Field(None, description="Only made at or after this time (RFC 3339).")
+    created_before: Moment | None = Field(None, description="Only made at or before this time (RFC 3339).")
     include_inputs: bool = Field(False, description="Whether each shows its `input`.")
 
     def wanted(self) -> Wanted | None:
@@ -74,10 +94,11 @@ class HistoryHandlers:
 
     async def list(self, request: Request, tenant: Tenant) -> Response:
         """Answer a page. `total` counts what lies in the span of time, and is left out where more is asked for."""
-        given: dict[str, Any] = dict(request.query_params)
         if request.method == "POST":
-            given = await read_json_object_or_nothing(request, self.max_body_bytes)
-        query = as_model(given, ListQuery)
+            asked = await read_json_object_or_nothing(request, self.max_body_bytes)
+            query = as_model(asked, ListQuery, strict=True)
+        else:
+            query = as_model(dict(request.query_params), ListQuery)
         wanted = query.wanted()
         if wanted is None:
             return success({"page": query.page, "total": 0, "items": []})

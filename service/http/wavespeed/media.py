@@ -1,9 +1,9 @@
 """`/api/v3/media`: files for models to work on, uploaded to WaveSpeed through the gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect, Request
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from service.domain.errors import FieldError, InvalidInput, ReadFailed
 from service.domain.places import Places
 from service.domain.tenants import Tenant
+from service.domain.whole_numbers import WHOLE
 from service.http.bodies import read_model
 from service.http.error_table import PayloadTooLarge
 from service.http.wavespeed.envelope import success
@@ -28,11 +29,11 @@ SILENCE_S: Final = 30.0
 class UploadTicket(BaseModel):
     """Which file is to be uploaded. Fields beside these go on as they are."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)
 
     filename: str = Field(min_length=1, max_length=500)
-    size: int = Field(ge=0, description="Bytes.")
-    content_type: str | None = Field(None, max_length=200)
+    size: Annotated[int, Field(ge=0), WHOLE] = Field(description="Bytes.")
+    content_type: str = Field("", max_length=200)
 
 
 @dataclass(slots=True)
@@ -87,6 +88,15 @@ class MediaHandlers:
 
     async def binary(self, request: Request, tenant: Tenant) -> Response:
         """Pass a multipart body on, byte for byte and piece by piece, and answer where the file can be read."""
+        return success(await self._passed_on(request, tenant))
+
+    async def older(self, request: Request, tenant: Tenant) -> Response:
+        """The same where older pages of WaveSpeed's have it: the answer also says where under the name they give."""
+        uploaded = await self._passed_on(request, tenant)
+        return success({"url": uploaded.get("download_url", ""), **uploaded})
+
+    async def _passed_on(self, request: Request, tenant: Tenant) -> Mapping[str, Any]:
+        """What WaveSpeed says of a file that came as multipart."""
         content_type = request.headers.get("content-type", "")
         kind, _, parameters = content_type.partition(";")
         if kind.strip().lower() != "multipart/form-data" or "boundary=" not in parameters.lower():
@@ -99,7 +109,7 @@ class MediaHandlers:
         passed = _Passed(request, self.max_upload_bytes)
         with self.places.taken_by(tenant.id):
             try:
-                return success(await self.uploads.multipart(passed.pieces(), content_type, length))
+                return await self.uploads.multipart(passed.pieces(), content_type, length)
             except ReadFailed:
                 if passed.failure is not None:  # it was not WaveSpeed that failed
                     raise passed.failure from None

@@ -8,7 +8,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.domain.callback_url import MAX_URL
+from service.domain.callback_url import MAX_URL, read_url
 from service.domain.errors import FieldError, InvalidInput
 from service.domain.predictions import Prediction, State
 from service.domain.representations import wavespeed_prediction
@@ -35,6 +35,12 @@ _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]{1,256}")
 
 _SYNC_TIMEOUT: Final = 5004
 """The task code WaveSpeed gives when a synchronous wait ends before the task: clients then read the result later."""
+
+_SYNC_OVER: Final = "Sync mode timed out, the prediction goes on. Read its result later at:"
+"""Its text, before the URL. Clients look for the first four words; those that know no code show it as it is.
+
+It must not say "timeout" or "connection": some clients would post again.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,8 @@ class SubmitHandler:
         ended = await self._waited_for(request, accepted.prediction)
         data = wavespeed_prediction(ended, self.base_url)
         if not ended.state.ended:
-            return success(data | {"status": "processing", "code": _SYNC_TIMEOUT}, answered)
+            told = f"{_SYNC_OVER} {data['urls']['get']}"
+            return success(data | {"status": "processing", "code": _SYNC_TIMEOUT, "error": told}, answered)
         if encoded and ended.state is State.COMPLETED:
             return await self.encoder.success(data, tenant.id, answered)
         return success(data, answered)
@@ -106,17 +113,17 @@ class SubmitHandler:
     def _take_callback(request: Request, inputs: dict[str, Any]) -> str:
         """The callback of this request: `?webhook=`, or the body's `webhook_url`, which some of WaveSpeed's pages show.
 
-        Both body fields are taken out: they are for us, and never forwarded.
+        Both body fields are taken out: they are for us, and never forwarded. One that loses must be a URL all the same.
         """
-        given = {
-            "webhook": request.query_params.get("webhook"),
-            "webhook_url": inputs.pop("webhook_url", None) or inputs.pop("webhook", None),
-        }
-        inputs.pop("webhook", None)
-        for name, url in given.items():
+        given = [("webhook", request.query_params.get("webhook"))]
+        given += [(name, inputs.pop(name, None)) for name in ("webhook_url", "webhook")]
+        for name, url in given:
             if url is not None and (not isinstance(url, str) or len(url) > MAX_URL):
                 raise InvalidInput([FieldError(name, f"must be a URL of at most {MAX_URL} characters")])
-        return given["webhook"] or given["webhook_url"] or ""
+        first, *others = [url for _, url in given if url] or [""]
+        for ignored in others:
+            read_url(ignored)
+        return first
 
 
 def travelling(request: Request) -> dict[str, str]:

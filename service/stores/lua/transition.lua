@@ -5,8 +5,8 @@
 -- KEYS[13] the unconfirmed of its model and inputs
 -- KEYS[14] the tenant's deliveries, KEYS[15] the tenant's events
 -- KEYS[16] the tenant's predictions, KEYS[17] dead letters, KEYS[18] the tenant's dead letters: for one that is deleted
--- KEYS[19] due:submit, KEYS[20] starts of its class
--- KEYS[21] the upstream task index, of the task it has or had: claimed, released, or kept as long as the record
+-- KEYS[19] due:submit, KEYS[20] starts of its class, KEYS[21] the tenant's deleted predictions
+-- KEYS[22] the upstream task index, of the task it has or had: claimed, released, or kept as long as the record
 -- ARGV[1] prediction id
 -- ARGV[2] the revision the change was computed from
 -- ARGV[3] ms until the next look, or "" when there is nothing more to look at
@@ -40,7 +40,7 @@ local revision = redis.call('HGET', KEYS[1], 'rev')
 if not revision then return {'gone'} end
 if revision ~= ARGV[2] then return {'stale'} end
 if ARGV[5] == 'claim' then
-  local owner = redis.call('GET', KEYS[21])
+  local owner = redis.call('GET', KEYS[22])
   if owner and owner ~= ARGV[1] then return {'claimed', owner} end
 end
 local now = now_ms(ARGV[13])
@@ -49,9 +49,9 @@ local receivers = ARGV[6] ~= '' and receivers_of(KEYS[4], ARGV[6]) or {}
 redis.call('HSET', KEYS[1], unpack(ARGV, 34))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 if ARGV[5] == 'claim' then
-  redis.call('SET', KEYS[21], ARGV[1], 'PX', ARGV[4])
-elseif KEYS[21] and redis.call('GET', KEYS[21]) == ARGV[1] then
-  redis.call('PEXPIRE', KEYS[21], ARGV[5] == 'release' and 0 or ARGV[4])
+  redis.call('SET', KEYS[22], ARGV[1], 'PX', ARGV[4])
+elseif KEYS[22] and redis.call('GET', KEYS[22]) == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[22], ARGV[5] == 'release' and 0 or ARGV[4])
 end
 if ARGV[3] == '' then
   redis.call('ZREM', KEYS[3], ARGV[1])
@@ -98,7 +98,11 @@ end
 if ARGV[25] == 'hide' then
   drop_deliveries(KEYS[11], KEYS[5], ARGV[11], ARGV[21], {KEYS[14], KEYS[17], KEYS[18]})
   redis.call('DEL', KEYS[2])
+  -- It is in no list any more, but it stays in the books.
+  redis.call('ZADD', KEYS[21], redis.call('ZSCORE', KEYS[16], ARGV[1]) or now, ARGV[1])
+  redis.call('PEXPIRE', KEYS[21], math.max(ARGV[4], redis.call('PTTL', KEYS[21])))
   redis.call('ZREM', KEYS[16], ARGV[1])
+  if held[1] then redis.call('HINCRBY', KEYS[7], 'moves:' .. held[1], 1) end
   redis.call('PUBLISH', ARGV[24], ARGV[1])
 end
 local waiting = redis.call('EXISTS', KEYS[19])

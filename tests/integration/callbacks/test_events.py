@@ -110,6 +110,8 @@ async def test_teams_see_their_own(post: Post) -> None:
         ({"after": "x"}, "after"),
         ({"after": "-"}, "after"),
         ({"types": "prediction.done"}, "types"),
+        ({"types": ""}, "types"),
+        ({"types": "prediction.completed,"}, "types"),
         ({"limit": 0}, "limit"),
     ],
 )

@@ -86,6 +86,13 @@ async def test_a_wrong_field_of_a_key_is_named(timed: Timed, body: dict[str, Any
     assert len((await timed.operator.get(KEYS)).json()["data"]) == 1
 
 
+async def test_days_may_be_written_with_a_fraction_of_nothing(timed: Timed) -> None:
+    """JSON's 30.0 is a whole number."""
+    answer = await timed.operator.post(KEYS, json={"name": "ci", "expires_in_days": 30.0})
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["expires_at"] is not None
+
+
 async def test_a_revoked_key_is_dead(timed: Timed) -> None:
     """204, gone from the list, 401 once the few seconds of the cache are over; other keys live on."""
     key = await created(timed)

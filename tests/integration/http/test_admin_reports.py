@@ -127,6 +127,8 @@ async def test_usage_as_csv(timed: Timed) -> None:
         ({"format": "xml"}, 400, "format"),
         ({"since": "yesterday"}, 400, "since"),
         ({"until": "2027-02-30"}, 400, "until"),
+        ({"until": ""}, 400, "until"),
+        ({"since": ""}, 400, "since"),
         ({"since": "2027-1-1"}, 400, "since"),
         ({"since": "2027-01-16", "until": "2027-01-15"}, 400, "until"),
         ({"since": "2020-01-01"}, 400, "until"),

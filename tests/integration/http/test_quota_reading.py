@@ -26,11 +26,13 @@ async def quota(timed: Timed) -> dict[str, Any]:
 
 
 async def balance(timed: Timed) -> float:
-    """The balance as WaveSpeed's clients read it."""
+    """The balance as WaveSpeed's clients read it; in the older place it is the same."""
     answer = await timed.gateway.client.get("/api/v3/balance")
+    older = await timed.gateway.client.get("/api/v3/account/balance")
+    assert (older.status_code, older.json()) == (answer.status_code, answer.json())
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     body = answer.json()
-    assert (body["code"], body["message"], set(body["data"])) == (200, "success", {"balance"})
+    assert (body["code"], body["message"], set(body["data"])) == (200, "success", {"balance", "currency"})
     value: float = body["data"]["balance"]
     assert isinstance(value, int | float)
     return value
@@ -135,5 +137,5 @@ async def test_each_tenant_reads_its_own(timed: Timed) -> None:
     await timed.gateway.limit("other", daily=7)
     await timed.accepted(key=other)
     assert [(row["limit"], row["used"]) for row in (await quota(timed))["limits"]] == [(5, 0)]
-    for path in ("/v1/quota", "/api/v3/balance"):
+    for path in ("/v1/quota", "/api/v3/balance", "/api/v3/account/balance"):
         assert (await timed.gateway.client.get(path, headers={"authorization": "Bearer no"})).status_code == 401

@@ -53,6 +53,22 @@ async def test_what_is_deleted_is_nowhere(life: Life, face: str) -> None:
     assert (await life.ledger()).settled == PRICE_MICROS
 
 
+@pytest.mark.parametrize("running", [False, True])
+async def test_what_is_deleted_stays_in_the_books(life: Life, running: bool) -> None:
+    """Its money and its count are what they were, however often the books are checked, and its slot is free."""
+    prediction_id = await life.submit() if running else await completed(life)
+    before = await life.ledger()
+    assert await delete(life, prediction_id) == 204
+    assert await life.resources.reconcile() == 0
+    assert await life.ledger() == before
+    life.finish(all=True)
+    await life.pass_time(3_600, step_s=60)
+    assert await life.resources.reconcile() == 0
+    ledger = await life.ledger()
+    assert (ledger.settled, ledger.admitted) == (PRICE_MICROS, 1)
+    assert await life.resources.commands("ZCARD", "bw:tenant:acme:slots") == 0
+
+
 async def test_nothing_more_is_sent_about_it(life: Life) -> None:
     """Deliveries that are owed are dropped, those of other predictions are not."""
     await life.register()

@@ -1,6 +1,7 @@
 """`GET /v1/predictions/{id}/events` on a real socket: nothing missed, nothing twice, nothing left open."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,11 +13,13 @@ from pydantic_core import from_json
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from service.domain.predictions import Observation, observed
 from service.http.access_log import AccessLog
 from service.http.authentication import authenticated
 from service.http.native.event_stream import EventStreamHandler
+from service.http.streaming import PiecewiseResponse
 from tests.fault_proxy import FaultProxy
 from tests.integration.life.life import Life, open_life
 from tests.integration.life.online import Online, online
@@ -123,11 +126,14 @@ async def test_nothing_more_to_tell_is_a_204(served: Online) -> None:
 
 @pytest.mark.parametrize("given", ["x", "-1", "1.5", "1" * 10, "²"])
 async def test_an_id_that_is_none_is_refused(served: Online, given: str) -> None:
-    """A 400 that names the header."""
+    """A 400 that names the header, or the query parameter that stands for it, also where the other one is fine."""
     prediction_id = await served.life.submit()
     headers = [(b"last-event-id", given.encode())]
-    answer = await served.client.get(path_of(prediction_id), headers=headers)
+    answer = await served.client.get(path_of(prediction_id), headers=headers, params={"after": "1"})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "Last-Event-ID")
+    fine = {"last-event-id": "1"}
+    answer = await served.client.get(path_of(prediction_id), headers=fine, params={"after": given})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "after")
 
 
 async def test_another_tenant_s_events_are_not_there(served: Online) -> None:
@@ -141,9 +147,10 @@ async def test_another_tenant_s_events_are_not_there(served: Online) -> None:
 
 def impatient(life: Life, **fields: float) -> Starlette:
     """Streams with times of their own."""
-    handler = EventStreamHandler(life.resources.feed, life.resources.predictions, **fields)
-    route = Route(path_of("{id}"), authenticated(life.resources.authenticate, handler))
-    return Starlette(routes=[route], middleware=[Middleware(AccessLog, metrics=life.resources.metrics)])
+    resources = life.resources
+    handler = EventStreamHandler(resources.authenticate, resources.feed, resources.predictions, **fields)
+    route = Route(path_of("{id}"), authenticated(resources.authenticate, handler))
+    return Starlette(routes=[route], middleware=[Middleware(AccessLog, metrics=resources.metrics)])
 
 
 async def test_silence_is_filled_with_comments(life: Life) -> None:
@@ -171,6 +178,40 @@ async def test_a_lost_subscription_loses_no_event(redis_url: str, redis_proxy: F
             assert read(await anext(blocks))[:2] == (1, "prediction.completed")
 
 
+async def test_a_stream_outlives_an_outage(redis_url: str, redis_proxy: FaultProxy, simulator: Running) -> None:
+    """Comments go on while Redis is away, even when the key would have to be looked up; then comes what was missed."""
+    async with open_life(redis_proxy.url, simulator) as life:
+        prediction_id = await life.submit()
+        async with online(life, impatient(life, heartbeat_s=0.01)) as served, stream(served, prediction_id) as blocks:
+            assert await anext(blocks) == "retry: 2000"
+            redis_proxy.refuse()
+            await redis_proxy.cut()
+            life.resources.authenticate.cache.clear()
+            assert [await anext(blocks) for _ in range(3)] == [":"] * 3
+            async with open_life(redis_url, simulator) as other:
+                await completed(other, prediction_id)
+            await redis_proxy.listen()
+            assert numbered([block async for block in blocks]) == [(1, "prediction.completed")]
+
+
+@pytest.mark.parametrize("heartbeat_s", [0.01, 60.0])
+async def test_a_revoked_key_hears_nothing_more(life: Life, heartbeat_s: float) -> None:
+    """The stream ends by itself, and before the next event is told."""
+    prediction_id = await life.submit()
+    async with online(life, impatient(life, heartbeat_s=heartbeat_s)) as served:
+        async with stream(served, prediction_id) as blocks:
+            await processing(life, prediction_id)
+            while not (await anext(blocks)).startswith("id: 1"):
+                pass
+            [key] = await life.resources.administer.list_keys("acme")
+            await life.resources.administer.revoke_key("acme", key.id)
+            life.resources.authenticate.cache.clear()  # as when it has been remembered for long enough
+            if heartbeat_s > 1:
+                await completed(life, prediction_id)
+            assert numbered([block async for block in blocks]) == []
+        await wait_until(lambda: served.held == 0, what="its place to be free")
+
+
 async def test_one_subscription_serves_all_streams(redis_url: str, life: Life) -> None:
     """However many streams are open, the process has one connection that listens, and no stream has one of its own."""
     async with online(life) as served:
@@ -194,6 +235,29 @@ async def _connections(life: Life) -> int:
     """Subscribed connections at the server."""
     clients: bytes = await life.resources.commands("CLIENT", "LIST")
     return sum(b" sub=1 " in line for line in clients.splitlines())
+
+
+async def test_a_stream_leaves_nothing_behind(served: Online) -> None:
+    """All of it is freed by reference counts: the gateway has cycles looked for only rarely, and relies on that."""
+    prediction_id = await served.life.submit()
+    opened = [await served.raw(f"GET {path_of(prediction_id)}") for _ in range(20)]
+    for reader, _ in opened:
+        await reader.readuntil(b"retry: 2000\n\n")
+    gc.collect()
+    gc.disable()
+    try:
+        assert _parts_of_streams() >= 40
+        for _, writer in opened:
+            writer.transport.abort()
+        await wait_until(lambda: served.held == 0, what="all places to be free")
+        await wait_until(lambda: _parts_of_streams() == 0, what="all parts of them to be gone")
+    finally:
+        gc.enable()
+
+
+def _parts_of_streams() -> int:
+    """What there is of connections' requests and of answers sent piece by piece."""
+    return sum(type(one) in (RequestResponseCycle, PiecewiseResponse) for one in gc.get_objects())
 
 
 async def test_streams_of_a_tenant_are_bounded(redis_url: str, simulator: Running) -> None:

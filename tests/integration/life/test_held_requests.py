@@ -49,10 +49,27 @@ async def test_synchronous_mode_is_bounded(redis_url: str, simulator: Running) -
         data = answer.json()["data"]
         assert (answer.status_code, answer.json()["code"]) == (200, 200)
         assert (data["code"], data["status"], data["outputs"]) == (5004, "processing", [])
-        assert "code" not in await life.gateway.result(data["id"])
+        assert data["error"].startswith("Sync mode timed out, ")
+        assert data["error"].endswith(f" {data['urls']['get']}")
+        read = await life.gateway.result(data["id"])
+        assert ("code" in read, read["error"]) == (False, "")
         life.finish(all=True)
         await life.pass_time(120)
         assert (await life.gateway.result(data["id"]))["status"] == "completed"
+        assert life.paid() == 1
+
+
+@pytest.mark.parametrize("trouble", ["delay=1", "submit=lost", "submit=cut"])
+async def test_synchronous_mode_is_bounded_while_wavespeed_is_silent(
+    redis_url: str, simulator: Running, trouble: str
+) -> None:
+    """An answer that is late or lost is no error in this mode either: the same 200, with an id that can be read."""
+    async with open_life(redis_url, simulator, max_wait_s=0.05) as life:
+        body = {"prompt": f"[sim:{trouble}] a calm", "enable_sync_mode": True}
+        answer = await life.gateway.client.post(f"/api/v3/{MODEL}", json=body)
+        data = answer.json()["data"]
+        assert (answer.status_code, data["code"], data["status"]) == (200, 5004, "processing")
+        assert (await life.gateway.result(data["id"]))["status"] == "created"
         assert life.paid() == 1
 
 

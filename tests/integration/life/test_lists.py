@@ -184,6 +184,8 @@ async def test_a_wrong_query_is_named_on_our_face(life: Life, query: dict[str, s
         ({"created_after": "yesterday"}, "created_after"),
         ({"created_before": "2026-01-01T00:00:00"}, "created_before"),
         ({"model": 5}, "model"), ({"include_inputs": "perhaps"}, "include_inputs"),
+        ({"created_after": 1_767_225_600}, "created_after"), ({"created_before": "0.5"}, "created_before"),
+        ({"include_inputs": 0}, "include_inputs"), ({"page": "1"}, "page"), ({"page_size": True}, "page_size"),
     ],
 )  # fmt: skip
 async def test_a_wrong_query_is_named_on_wavespeed_s_face(life: Life, body: dict[str, Any], named: str) -> None:
@@ -192,6 +194,14 @@ async def test_a_wrong_query_is_named_on_wavespeed_s_face(life: Life, body: dict
     assert (answer.status_code, answer.json()["code"]) == (400, 400)
     assert answer.json()["message"].startswith(f"{named}:")
     assert (await wavespeed(life, unheard_of=1))["items"] == []
+
+
+async def test_a_time_is_no_number_in_a_query_either(life: Life) -> None:
+    """What may be seconds or milliseconds is refused; numbers and switches are texts there, and read."""
+    refused = await life.gateway.client.get("/api/v3/predictions", params={"created_before": "0.5"})
+    assert (refused.status_code, refused.json()["message"].partition(":")[0]) == (400, "created_before")
+    fine = {"page": "1", "include_inputs": "true", "created_after": "2026-01-01T00:00:00Z"}
+    assert (await life.gateway.client.get("/api/v3/predictions", params=fine)).status_code == 200
 
 
 async def test_a_filter_that_fits_little_is_bounded(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Outputs through the gateway: as a download on the native face, in base64 on WaveSpeed's."""
 
 import asyncio
+import gzip
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,6 +39,7 @@ class Storage:
     status: int = 200
     asked: list[Request] = field(default_factory=list)
     forever: bool = False
+    gzipped: bool = False
 
     async def __call__(self, request: Request) -> Response:
         """One file, or the part that is asked for."""
@@ -46,6 +48,8 @@ class Storage:
             return Response("<Error/>", self.status, {"location": "http://127.0.0.1/", "x-internal": "1"})
         if self.forever:
             return StreamingResponse(self._endless(), media_type="video/mp4")
+        if self.gzipped:
+            return Response(gzip.compress(VIDEO), headers={"content-encoding": "gzip"}, media_type=HOSTILE)
         if request.headers.get("if-none-match") == '"v1"':
             return Response(status_code=304, headers={"etag": '"v1"'})
         return Response(VIDEO, headers={"etag": '"v1"', "set-cookie": "a=b", "x-internal": "1"}, media_type=HOSTILE)
@@ -128,6 +132,14 @@ async def test_only_what_a_caller_needs_passes(kept: tuple[Life, Storage]) -> No
     assert answer.headers["x-content-type-options"] == "nosniff"
     unchanged = await life.gateway.client.get(content(prediction_id), headers={"if-none-match": '"v1"'})
     assert (unchanged.status_code, unchanged.headers["etag"], unchanged.content) == (304, '"v1"', b"")
+
+
+async def test_how_a_file_is_encoded_is_told(kept: tuple[Life, Storage]) -> None:
+    """Storage that keeps a file compressed sends it so, whatever it is asked: a caller can still read it."""
+    life, storage = kept
+    storage.gzipped = True
+    answer = await life.gateway.client.get(content(await completed(life, f"{storage.url}/a")))
+    assert (answer.status_code, answer.headers["content-encoding"], answer.content) == (200, "gzip", VIDEO)
 
 
 async def test_what_there_is_not_is_said(kept: tuple[Life, Storage]) -> None:

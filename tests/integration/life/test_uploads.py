@@ -25,7 +25,7 @@ FILE: Final = bytes(range(256)) * 1_000
 
 BAD_TICKETS: Final[list[dict[str, Any]]] = [
     *({}, {"filename": "x"}, {"filename": "", "size": 1}),
-    *({"filename": "x", "size": -1}, {"filename": 5, "size": 1}),
+    *({"filename": "x", "size": -1}, {"filename": 5, "size": 1}, {"filename": "x", "size": False}),
 ]
 
 
@@ -72,6 +72,18 @@ async def test_a_file_goes_through_whole(life: Life) -> None:
     async with life.simulator.client() as upstream:
         assert (await upstream.get(data["download_url"])).content == FILE
     assert (await life.ledger()).held == 0
+
+
+@pytest.mark.parametrize("path", ["/api/v3/upload", "/api/v3/uploads"])
+async def test_older_clients_upload_elsewhere(life: Life, path: str) -> None:
+    """The same upload, answered with `url` beside what others read."""
+    answer = await life.gateway.client.post(path, files={"file": ("pier.png", FILE, "image/png")})
+    assert (answer.status_code, answer.json()["code"]) == (200, 200)
+    data = answer.json()["data"]
+    assert (data["url"], data["size"]) == (data["download_url"], len(FILE))
+    async with life.simulator.client() as upstream:
+        assert (await upstream.get(data["url"])).content == FILE
+    assert (await life.gateway.client.post(path, json={})).status_code == 400
 
 
 async def test_a_ticket_leads_to_storage(life: Life) -> None:
