@@ -54,6 +54,7 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
     submit = SubmitHandler(
         resources.submit,
         resources.await_end,
+        resources.take_over,
         encoder,
         settings.base_url,
         settings.max_body_bytes,

@@ -29,6 +29,7 @@ from service.domain.timetable import Timetable
 from service.metrics import Metrics
 from service.settings import PREFIX, BadSetting, Settings
 from service.stores import keys
+from service.stores.abandoned import Abandoned
 from service.stores.api_key_store import ApiKeyStore
 from service.stores.audit_log import AuditLog
 from service.stores.books import Books
@@ -77,6 +78,7 @@ from service.usecases.retain import Retain
 from service.usecases.start import Start
 from service.usecases.submit import Submit
 from service.usecases.submit_queued import SubmitQueued
+from service.usecases.take_over import TakeOver
 from service.usecases.transition import Transition
 from service.usecases.try_endpoint import TryEndpoint
 from service.usecases.verify_callback import VerifyCallback
@@ -136,6 +138,7 @@ class Resources:
     pause_account: PauseAccount
     watch_account: WatchAccount
     await_end: AwaitEnd
+    take_over: TakeOver
     cancel: Cancel
     delete: Delete
     look: Look
@@ -344,6 +347,7 @@ async def open_resources(
             pause_account=PauseAccount(queue, schedule, audit, clock),
             watch_account=WatchAccount(queue, upstream, schedule, metrics, clock, low_micros),
             await_end=AwaitEnd(feed, predictions),
+            take_over=TakeOver(Abandoned(commands), predictions),
             cancel=Cancel(predictions, transition),
             delete=Delete(predictions, transition),
             look=Look(predictions, transition, schedule, upstream, find_task, timetable, metrics, clock),

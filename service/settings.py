@@ -201,8 +201,7 @@ class Settings(BaseSettings):
         ge=0,
         le=600,
         description="How long a request is held at most that waits for its prediction's end, in seconds: synchronous"
-        " mode, `Prefer: wait`. Keep it below the timeouts of what stands between callers and the gateway, and below 10"
-        " for synchronous mode with the Go client or older ones of npm: they post again then.",
+        " mode, `Prefer: wait`. Keep it below the timeouts of what stands between callers and the gateway.",
     )
     tenant_streams: int = Field(
         1_000, ge=1, le=20_000, description="Event streams and held requests a tenant may have open in one process."

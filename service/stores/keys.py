@@ -16,6 +16,7 @@
 | bw:tenant:{t}:ledger:{month} | hash | money and counts of one month | LEDGER_MS, renewed on admission |
 | bw:tenant:{t}:usage:{month} | hash | the same by day and model | LEDGER_MS, renewed on admission |
 | bw:idempotency:{sha256} | hash | the submission an idempotency key belongs to | IDEMPOTENCY_MS |
+| bw:abandoned:{sha256} | string | that a caller is held, or which prediction one has left | minutes: see `Abandoned` |
 | bw:audit | list | the newest administrative actions, JSON | permanent: ≤ AUDIT_ENTRIES |
 | bw:key:{sha256} | hash | one API key: its tenant, name, dates | permanent until revoked |
 | bw:prediction:{id} | hash | one prediction | UNFINISHED_MS, then ENDED_MS, unless purged before |
@@ -184,6 +185,11 @@ def usage(tenant_id: str, month: str = "") -> str:
 def idempotency(digest: str) -> str:
     """Hash: the submission an idempotency key belongs to."""
     return f"bw:idempotency:{digest}"
+
+
+def abandoned(digest: str) -> str:
+    """String: what is known of a synchronous request, by tenant and request."""
+    return f"bw:abandoned:{digest}"
 
 
 def api_key(digest: str) -> str:

@@ -78,10 +78,15 @@ class Submission:
         if not self.idempotency_key:
             return None
         scope = json_bytes([tenant_id, self.route, self.idempotency_key])
+        return IdempotencyKey(sha256(scope).hexdigest(), self.fingerprint)
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for submissions that ask for the same."""
         asked: list[Any] = [self.model, self.callback_url, dict(self.inputs)]
         if self.encoding or self.metadata:
             asked += [self.encoding, dict(self.metadata)]
-        return IdempotencyKey(sha256(scope).hexdigest(), fingerprint(asked))
+        return fingerprint(asked)
 
 
 @dataclass(frozen=True, slots=True)
