@@ -21,13 +21,18 @@ local function join_waiting(where, class, tenant, id, at)
   redis.call('ZADD', where.waiting .. class, math.max(tonumber(tags[1] or 0), tonumber(tags[2] or 0)), tenant)
 end
 
--- Take a submission out, wherever in its queue it is. When nobody waits any more, tags begin anew.
-local function leave_waiting(where, class, tenant, id)
+-- Take a submission out of its tenant's queue, wherever in it it is: it has no turn any more.
+local function lose_turn(where, class, tenant, id)
   redis.call('ZREM', waits_in(where, class, tenant), id)
-  redis.call('ZREM', where.due, id)
   if redis.call('EXISTS', waits_in(where, class, tenant)) == 0 then
     redis.call('ZREM', where.waiting .. class, tenant)
   end
+end
+
+-- Take a submission out. When nobody waits any more, tags begin anew.
+local function leave_waiting(where, class, tenant, id)
+  lose_turn(where, class, tenant, id)
+  redis.call('ZREM', where.due, id)
   if redis.call('EXISTS', where.due) == 0 then redis.call('DEL', where.waiting .. 'tags') end
 end
 

@@ -18,6 +18,8 @@ local most = tonumber(ARGV[1])
 local where = {waiting = ARGV[9], due = KEYS[1]}
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', now - ARGV[7], 'BYSCORE', 'LIMIT', 0, most)) do
   redis.call('ZADD', KEYS[1], now - ARGV[7] + ARGV[14], id)
+  local record = redis.call('HMGET', ARGV[10] .. id, 'tenant', 'model_class')
+  if record[1] then lose_turn(where, record[2], record[1], id) end -- who ends it must never find that it was taken
   answer[#answer + 1] = id
 end
 local account = read_account(KEYS[2])
