@@ -33,16 +33,17 @@ if not account.paused_by and now >= account.blocked_until then
   local per_minute = {video = ARGV[5], image = ARGV[6]}
   local slots = free_slots(account, KEYS[3], ARGV[4], now)
   while #answer - 2 < most and slots > 0 do
-    local class, tenant, tag = nil, nil, nil
+    local class, tenant, tag, held_up = nil, nil, nil, {}
     wait = nil
     for _, candidate in ipairs(CLASSES) do
-      local head = redis.call('ZRANGE', where.waiting .. candidate, 0, 0, 'WITHSCORES')
-      if head[1] then
+      local first, its_tag = first_in(where, candidate)
+      if first then
         local free, free_in = free_starts(account, starts[candidate], candidate, per_minute[candidate], now)
         if free < 1 then
+          held_up[candidate] = its_tag
           try_again_in(free_in)
-        elseif not tag or tonumber(head[2]) < tag then
-          class, tenant, tag = candidate, head[1], tonumber(head[2])
+        elseif not tag or its_tag < tag then
+          class, tenant, tag = candidate, first, its_tag
         end
       end
     end
@@ -53,8 +54,7 @@ if not account.paused_by and now >= account.blocked_until then
     local record = redis.call('HMGET', key, 'state', 'rev', 'model', 'input_sha256')
     if record[1] == 'queued' then -- else its record has ended its life
       if redis.call('EXISTS', KEYS[1]) == 1 then -- else nobody waits any more, and tags have begun anew
-        redis.call('HSET', where.waiting .. 'tags', '*', tag)
-        move_tag(where, tenant, tag + stride_of(ARGV[11] .. tenant))
+        take_turn(where, class, tenant, tag, stride_of(ARGV[11] .. tenant), held_up)
       end
       redis.call('HSET', key, 'state', 'submitting', 'rev', record[2] + 1, 'submitted_at_ms', now)
       redis.call('ZADD', KEYS[4], now + ARGV[2], id)
