@@ -31,7 +31,7 @@ if not account.paused_by and now >= account.blocked_until then
   if account.failures > 0 then most = math.min(most, #answer - 2 + 1) end -- one goes ahead, to see whether it is over
   local starts = {video = KEYS[5], image = KEYS[6]}
   local per_minute = {video = ARGV[5], image = ARGV[6]}
-  local slots = free_slots(account, KEYS[3], ARGV[4], now)
+  local slots, raised = free_slots(account, KEYS[3], ARGV[4], now)
   while #answer - 2 < most and slots > 0 do
     local class, tenant, tag, held_up = nil, nil, nil, {}
     wait = nil
@@ -67,6 +67,7 @@ if not account.paused_by and now >= account.blocked_until then
       answer[#answer + 1] = id
     end
   end
+  if slots < 1 then try_again_in(raised) end
 elseif not account.paused_by then
   try_again_in(account.blocked_until - now)
 end

@@ -6,6 +6,7 @@ import pytest
 
 from service.domain.capacity import Capacity
 from service.domain.predictions import State
+from service.stores.submission_queue import Verdict
 from tests.integration.stores.stack import Stack
 from tests.integration.stores.waiting_room import WaitingRoom
 
@@ -138,6 +139,54 @@ class TestWaitingForTooLong:
         assert (await room.queue.lease(10)).ids == ("late",)
         await room.expire("late")
         assert await stack.due("submit") == {}
+
+
+class TestStarts:
+    """How many were sent in the last minute."""
+
+    async def test_one_canceled_while_it_is_sent_counts_from_when_that_is_over(self, stack: Stack) -> None:
+        """The upstream may get it at any moment until then."""
+        room = WaitingRoom(stack, Capacity(None, {"video": 1}))
+        await room.add_tenants({"a": 1})
+        await room.submit("sent", "a")
+        await room.submit("next", "a")
+        room.clock.advance(1)
+        await room.cancel("sent")
+        room.clock.advance(30)
+        await room.confirm("sent")
+        room.clock.advance(60)
+        leased = await room.queue.lease(1)
+        assert (leased.ids, leased.next_due_s) == ((), 0.1)
+        room.clock.advance(0.1)
+        assert await room.lease(1) == ["next"]
+
+    async def test_nothing_is_remembered_for_longer_where_nobody_limits_them(self, stack: Stack) -> None:
+        """An account that is busy for days does not fill Redis."""
+        room = await full(stack, a=1)
+        await room.submit_many(5, "a")
+        await room.complete("first-00000")
+        for _ in range(5):
+            await room.serve(1)
+            room.clock.advance(61)
+        assert await stack.redis.zcard("bw:starts:video") == 1
+
+
+class TestRaisedLimits:
+    """A limit that was lowered after a 429 goes up by one each minute."""
+
+    @pytest.mark.parametrize("verdict", ["concurrency", "rate"])
+    async def test_the_queue_is_looked_at_when_it_does(self, stack: Stack, verdict: Verdict) -> None:
+        """Though nothing ends, and no start is forgotten."""
+        capacity = Capacity(10, {"video": 10})
+        room = WaitingRoom(stack, capacity)
+        await room.add_tenants({"a": 1})
+        for running in await room.submit_many(9, "a"):
+            await room.confirm(running)
+        await room.submit("refused", "a")
+        await room.refuse("refused", verdict)
+        room.clock.advance(20)
+        leased = await room.queue.lease(5)
+        assert (leased.ids, leased.next_due_s) == ((), 40.0)
 
 
 async def _state(stack: Stack, prediction_id: str) -> State:
