@@ -38,7 +38,7 @@
 | bw:due:submit | zset | prediction id by time of submission in ms: what waits | permanent: ≤ max_queued per tenant |
 | bw:waiting:{class} | zset | tenant with submissions of the class that wait, by tag | permanent: one per tenant |
 | bw:waiting:{class}:{t} | zset | a tenant's submissions that wait, by time in ms | permanent: ≤ max_queued |
-| bw:waiting:tags | hash | tag each tenant has got to, while anybody waits | permanent: one per tenant |
+| bw:waiting:tags | hash | tag each tenant has got to in each class, while anybody waits | permanent: two per tenant |
 | bw:starts:{class} | zset | submissions sent in the last minute, by when they were over | until that is so |
 | bw:account | hash | what is known of the account: lowered limits, back-off, pause, balance | permanent: one |
 | bw:upstream-reads | string | when the account's rate of reads is all free again, in µs | until then |

@@ -229,7 +229,7 @@ class PredictionStore:
                 after.tenant,
                 after.created_at_ms,
                 keys.WAITING_PREFIX,
-                "over" if before.state is State.SUBMITTING else "",
+                "over" if _submission_over(before, after) else "",
                 keys.TENANT_PREFIX,
                 -1 if after.closed == "unsent" and after.state is State.CANCELED else 0,
                 *changed,
@@ -333,6 +333,13 @@ def _in_queue(before: Prediction, after: Prediction) -> str:
     if was:
         return "leave"
     return "back" if before.submitted_at_ms else "join"
+
+
+def _submission_over(before: Prediction, after: Prediction) -> bool:
+    """Whether a change tells that its submission is over. Its tenant's cancellation does not: it may be under way."""
+    if before.state is State.CANCELED:
+        return not before.upstream_id and bool(after.upstream_id or after.closed)
+    return before.state is State.SUBMITTING and after.state is not State.CANCELED
 
 
 def _membership(before: Prediction, change: Change) -> str:

@@ -23,10 +23,17 @@ local function read_account(key)
   return account
 end
 
--- How many more tasks the account may have.
+-- In how many ms a limit that was lowered is raised by one.
+local function raised_in(configured, lowered, since, now)
+  if not lowered or allowed(configured, lowered, since, now) == tonumber(configured) then return math.huge end
+  return 60000 - (now - since) % 60000
+end
+
+-- How many more tasks the account may have, and in how many ms that may be one more though none ends.
 local function free_slots(account, open, configured, now)
   local most = allowed(configured, account.concurrency[1], account.concurrency[2], now)
-  return most and most - redis.call('ZCARD', open) or math.huge
+  if not most then return math.huge, 0 end
+  return most - redis.call('ZCARD', open), raised_in(configured, account.concurrency[1], account.concurrency[2], now)
 end
 
 -- How many more submissions of a class may be sent now, and in how many ms that is one more. `starts` remembers those of
@@ -39,11 +46,13 @@ local function free_starts(account, starts, class, configured, now)
   local used = redis.call('ZCARD', starts)
   if used < most then return most - used, 0 end
   local first = redis.call('ZRANGE', starts, used - most, used - most, 'WITHSCORES')
-  return 0, tonumber(first[2]) + MINUTE_MS - now
+  local over_in = tonumber(first[2]) + MINUTE_MS - now
+  return 0, math.min(over_in, raised_in(configured, account[class][1], account[class][2], now))
 end
 
 -- Count a submission that is about to be sent, until it is over at the latest.
 local function note_start(starts, id, over, now)
+  redis.call('ZREMRANGEBYSCORE', starts, '-inf', now - MINUTE_MS)
   redis.call('ZADD', starts, over, id)
   redis.call('PEXPIRE', starts, over - now + MINUTE_MS)
 end

@@ -18,6 +18,8 @@ local most = tonumber(ARGV[1])
 local where = {waiting = ARGV[9], due = KEYS[1]}
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', now - ARGV[7], 'BYSCORE', 'LIMIT', 0, most)) do
   redis.call('ZADD', KEYS[1], now - ARGV[7] + ARGV[14], id)
+  local record = redis.call('HMGET', ARGV[10] .. id, 'tenant', 'model_class')
+  if record[1] then lose_turn(where, record[2], record[1], id) end -- who ends it must never find that it was taken
   answer[#answer + 1] = id
 end
 local account = read_account(KEYS[2])
@@ -29,18 +31,19 @@ if not account.paused_by and now >= account.blocked_until then
   if account.failures > 0 then most = math.min(most, #answer - 2 + 1) end -- one goes ahead, to see whether it is over
   local starts = {video = KEYS[5], image = KEYS[6]}
   local per_minute = {video = ARGV[5], image = ARGV[6]}
-  local slots = free_slots(account, KEYS[3], ARGV[4], now)
+  local slots, raised = free_slots(account, KEYS[3], ARGV[4], now)
   while #answer - 2 < most and slots > 0 do
-    local class, tenant, tag = nil, nil, nil
+    local class, tenant, tag, held_up = nil, nil, nil, {}
     wait = nil
     for _, candidate in ipairs(CLASSES) do
-      local head = redis.call('ZRANGE', where.waiting .. candidate, 0, 0, 'WITHSCORES')
-      if head[1] then
+      local first, its_tag = first_in(where, candidate)
+      if first then
         local free, free_in = free_starts(account, starts[candidate], candidate, per_minute[candidate], now)
         if free < 1 then
+          held_up[candidate] = its_tag
           try_again_in(free_in)
-        elseif not tag or tonumber(head[2]) < tag then
-          class, tenant, tag = candidate, head[1], tonumber(head[2])
+        elseif not tag or its_tag < tag then
+          class, tenant, tag = candidate, first, its_tag
         end
       end
     end
@@ -51,8 +54,7 @@ if not account.paused_by and now >= account.blocked_until then
     local record = redis.call('HMGET', key, 'state', 'rev', 'model', 'input_sha256')
     if record[1] == 'queued' then -- else its record has ended its life
       if redis.call('EXISTS', KEYS[1]) == 1 then -- else nobody waits any more, and tags have begun anew
-        redis.call('HSET', where.waiting .. 'tags', '*', tag)
-        move_tag(where, tenant, tag + stride_of(ARGV[11] .. tenant))
+        take_turn(where, class, tenant, tag, stride_of(ARGV[11] .. tenant), held_up)
       end
       redis.call('HSET', key, 'state', 'submitting', 'rev', record[2] + 1, 'submitted_at_ms', now)
       redis.call('ZADD', KEYS[4], now + ARGV[2], id)
@@ -65,6 +67,7 @@ if not account.paused_by and now >= account.blocked_until then
       answer[#answer + 1] = id
     end
   end
+  if slots < 1 then try_again_in(raised) end
 elseif not account.paused_by then
   try_again_in(account.blocked_until - now)
 end

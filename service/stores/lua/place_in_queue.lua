@@ -8,16 +8,22 @@ local where = {waiting = ARGV[4], due = KEYS[1]}
 local own = waits_in(where, ARGV[3], ARGV[2])
 local rank = redis.call('ZRANK', own, ARGV[1])
 if not rank then return -1 end
-local tag = tonumber(redis.call('ZSCORE', where.waiting .. ARGV[3], ARGV[2]))
-local turn = tag + rank * stride_of(ARGV[5] .. ARGV[2])
+local turn = redis.call('ZSCORE', where.waiting .. ARGV[3], ARGV[2]) + moved_on(where, ARGV[3])
+  + rank * stride_of(ARGV[5] .. ARGV[2])
 local before = rank
+local own_class_came = false
 for _, class in ipairs(CLASSES) do
-  local earlier = redis.call('ZRANGE', where.waiting .. class, '-inf', turn, 'BYSCORE', 'LIMIT', 0, ARGV[6], 'WITHSCORES')
+  local own_class = class == ARGV[3]
+  own_class_came = own_class_came or own_class
+  local ahead = moved_on(where, class)
+  local earlier = redis.call('ZRANGE', where.waiting .. class, '-inf', turn - ahead, 'BYSCORE', 'LIMIT', 0, ARGV[6], 'WITHSCORES')
   for i = 1, #earlier, 2 do
-    local tenant, first = earlier[i], tonumber(earlier[i + 1])
-    if tenant ~= ARGV[2] then
-      local turns = math.floor((turn - first) / stride_of(ARGV[5] .. tenant)) + 1
-      if tenant > ARGV[2] and (turn - first) % stride_of(ARGV[5] .. tenant) == 0 then turns = turns - 1 end
+    local tenant, first = earlier[i], earlier[i + 1] + ahead
+    if not (own_class and tenant == ARGV[2]) then
+      local stride = stride_of(ARGV[5] .. tenant)
+      local turns = math.floor((turn - first) / stride) + 1
+      local wins_ties = not own_class_came or own_class and tenant < ARGV[2] -- as lease_queued has it
+      if not wins_ties and (turn - first) % stride == 0 then turns = turns - 1 end
       before = before + math.min(turns, redis.call('ZCARD', waits_in(where, class, tenant)))
     end
   end

@@ -81,8 +81,7 @@ if ARGV[26] == 'leave' then
   leave_waiting(where, ARGV[27], ARGV[28], ARGV[1])
 elseif ARGV[26] ~= '' then
   join_waiting(where, ARGV[27], ARGV[28], ARGV[1], ARGV[29])
-  local tag = ARGV[26] == 'back' and redis.call('HGET', where.waiting .. 'tags', ARGV[28])
-  if tag then move_tag(where, ARGV[28], tag - stride_of(ARGV[32] .. ARGV[28])) end
+  if ARGV[26] == 'back' then give_turn_back(where, ARGV[27], ARGV[28], stride_of(ARGV[32] .. ARGV[28])) end
 end
 if ARGV[31] == 'over' then redis.call('ZADD', KEYS[20], 'XX', now, ARGV[1]) end
 local held = redis.call('HMGET', KEYS[1], 'day', 'model', 'price_micros', 'booked_as')
