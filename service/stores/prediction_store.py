@@ -228,7 +228,7 @@ class PredictionStore:
                 after.tenant,
                 after.created_at_ms,
                 keys.WAITING_PREFIX,
-                "over" if before.state is State.SUBMITTING else "",
+                _submission(before, after),
                 keys.TENANT_PREFIX,
                 -1 if after.closed == "unsent" and after.state is State.CANCELED else 0,
                 *changed,
@@ -331,6 +331,13 @@ def _in_queue(before: Prediction, after: Prediction) -> str:
     if was:
         return "leave"
     return "back" if before.submitted_at_ms else "join"
+
+
+def _submission(before: Prediction, after: Prediction) -> str:
+    """What a change means for its submission as a start; canceling leaves it under way."""
+    under_way = before.state is State.SUBMITTING or (before.closing and not before.upstream_id)
+    over = bool(after.upstream_id or after.closed) or after.state is not State.CANCELED
+    return "over" if under_way and over else ""
 
 
 def _membership(before: Prediction, change: Change) -> str:
