@@ -235,8 +235,13 @@ def _moved(before: Prediction, to: State, **changed: Any) -> Change | None:
     return Change(replace(before, **kept | moved | changed), event)
 
 
-def put_back(before: Prediction) -> Change | None:
-    """It was sent and provably not started, for reasons that are not its own: it waits in its old place."""
+def put_back(before: Prediction, now_ms: int) -> Change | None:
+    """It was sent and provably not started, for reasons that are not its own: it waits in its old place.
+
+    One that was canceled meanwhile is closed by that instead, and costs nothing.
+    """
+    if before.closing and not before.upstream_id:
+        return _closed(before, "never_started", now_ms)
     return _moved(before, State.QUEUED, submitted_at_ms=0)
 
 

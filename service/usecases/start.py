@@ -86,7 +86,7 @@ class Start:
         """Let a submission that provably was not started wait in its place, and the account rest as `verdict` says."""
         if verdict is not None:
             await insist(lambda: self.queue.heard(verdict, intent.model_class, retry_after_s))
-        waiting = await self.record(intent, lambda p, _: put_back(p))
+        waiting = await self.record(intent, put_back)
         self.schedule.wake("submit", 0.0)
         return waiting
 

@@ -122,7 +122,7 @@ async def _submit(run: Run, client: Any, tell: Tell) -> str:
 async def _owed(resources: Any) -> bool:
     """Whether a due set other than that of retention holds anything."""
     with suppress(StoreUnavailable):
-        return any([(await resources.schedule.owed(due_set)).items for due_set in ("poll", "deliver")])
+        return any([(await resources.schedule.owed(due_set)).items for due_set in ("submit", "poll", "deliver")])
     return True
 
 

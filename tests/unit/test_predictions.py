@@ -470,6 +470,13 @@ class TestClosing:
         assert (change.after.state, change.after.money, change.after.closed) == (state, "released", "never_started")
         assert never_started(ended_early(state), "not started", NOW_MS + 9) is None
 
+    def test_one_the_account_had_no_room_for_costs_nothing(self, state: State) -> None:
+        """What would have waited again is closed and released; one that was found in the meantime is left alone."""
+        change = put_back(ended_early(state, upstream_id=""), NOW_MS + 9)
+        assert change is not None
+        assert (change.after.state, change.after.money, change.after.closed) == (state, "released", "never_started")
+        assert put_back(ended_early(state), NOW_MS + 9) is None
+
     def test_one_that_is_gone_costs_nothing(self, state: State) -> None:
         """Released; one that still runs for its tenant is never closed so."""
         change = gone(ended_early(state), NOW_MS + 9)
