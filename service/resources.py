@@ -341,7 +341,7 @@ async def open_resources(
                 redis_state.require_room,
                 clock,
             ),
-            submit_queued=SubmitQueued(predictions, transition, start, metrics),
+            submit_queued=SubmitQueued(predictions, transition, start, metrics, clock),
             queue=queue,
             estimate_start=EstimateStart(queue, timetable, clock),
             pause_account=PauseAccount(queue, schedule, audit, clock),

@@ -86,6 +86,7 @@ class AccountState:
     paused_by: Literal["", "operator", "account"] = ""
     paused_at_ms: int = 0
     paused_why: str = ""
+    paused_price_micros: int = 0
     blocked_until_ms: int = 0
     balance_micros: int | None = None
     balance_at_ms: int = 0

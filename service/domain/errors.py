@@ -160,6 +160,9 @@ class AccountFault(UpstreamRefused):
     Its text does not repeat the upstream's: that may quote the key, and is not for tenants.
     """
 
+    paused = True
+    """Whether submissions are paused because of it."""
+
     def __init__(self, status: int) -> None:
         super().__init__(status, "it refuses the platform's account, which its operators have to mend; try again later")
 

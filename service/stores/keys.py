@@ -40,6 +40,8 @@
 | bw:waiting:{class}:{t} | zset | a tenant's submissions that wait, by time in ms | permanent: ≤ max_queued |
 | bw:waiting:tags | hash | tag each tenant has got to in each class, while anybody waits | permanent: two per tenant |
 | bw:starts:{class} | zset | submissions sent in the last minute, by when they were over | until that is so |
+| bw:leased:{call} | list | what one call took out of the queue, should its answer get lost | a minute |
+| bw:suspects | set | models the upstream refuses though the account is good | an hour; ≤ SUSPECTS |
 | bw:account | hash | what is known of the account: lowered limits, back-off, pause, balance | permanent: one |
 | bw:upstream-reads | string | when the account's rate of reads is all free again, in µs | until then |
 | bw:upstream-secret | hash | secrets WaveSpeed signs its callbacks with, encrypted: the last two | permanent: one |
@@ -104,6 +106,7 @@ AUDIT: Final = "bw:audit"
 OPEN: Final = "bw:open"
 ORPHANED: Final = "bw:orphaned"
 ACCOUNT: Final = "bw:account"
+SUSPECTS: Final = "bw:suspects"
 WAITING_PREFIX: Final = "bw:waiting:"
 UNCONFIRMED_PREFIX: Final = "bw:unconfirmed:"
 UPSTREAM_READS: Final = "bw:upstream-reads"
@@ -220,6 +223,11 @@ def unconfirmed(model: str, input_sha256: str) -> str:
 def waiting(model_class: ModelClass, tenant_id: str = "") -> str:
     """Sorted set: a tenant's submissions of a class that wait, by time in ms; without a tenant, the tenants by tag."""
     return f"{WAITING_PREFIX}{model_class}" + (f":{tenant_id}" if tenant_id else "")
+
+
+def leased(call: str) -> str:
+    """List: what one call took out of the queue."""
+    return f"bw:leased:{call}"
 
 
 def starts(model_class: ModelClass) -> str:

@@ -264,6 +264,9 @@ class PredictionStore:
         found = await self._commands("ZRANGE", keys.OPEN, "-inf", now_ms, "BYSCORE", "LIMIT", 0, limit, "WITHSCORES")
         ids, since_ms = found[::2], found[1::2]
         predictions = await asyncio.gather(*(self.load(raw.decode()) for raw in ids))
+        vanished = [raw for raw, prediction in zip(ids, predictions, strict=True) if prediction is None]
+        if vanished:  # it takes no place in the account any more
+            await self._commands("ZREM", keys.OPEN, *vanished)
         return [
             (prediction, int(float(since)))
             for prediction, since in zip(predictions, since_ms, strict=True)

@@ -5,18 +5,25 @@ Every decision is one script. When Redis is away every method raises `StoreUnava
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+from uuid_utils import uuid7
 
 from service.domain.capacity import CLASSES, AccountState, Capacity, LimitInForce, ModelClass, Prospects
 from service.domain.predictions import Prediction
 from service.stores import keys
 from service.stores.answers import pairs
 from service.stores.commands import Commands
+from service.stores.insisting import HICCUP_S, insist
 from service.stores.scripts import Scripts
 from service.stores.work_schedule import Leased
 
-Verdict = Literal["concurrency", "rate", "unreachable", "account", "well"]
-"""What a submission that came out of the queue, or did not get into it, says of the account."""
+Verdict = Literal["concurrency", "rate", "unreachable", "over", "well"]
+"""What a submission that was sent says of the account: no capacity, nobody there, nothing, or that it takes more."""
+
+SUSPECTS: Final = 100
+SUSPECTS_MS: Final = 3_600_000
+"""How many models are remembered, and for how long, that the upstream refuses though it refuses no others."""
 
 BACK_OFF_S: Final = (5.0, 60.0)
 """Shortest and longest time without submissions after the upstream refused one for want of capacity, in seconds."""
@@ -25,6 +32,7 @@ _STUCK_MS: Final = 7_200_000
 """When one that was taken out of the queue counts as stuck, should nobody ever say what came of it."""
 
 _NAMED_AGAIN_MS: Final = 10_000
+_ANSWER_KEPT_MS: Final = 60_000
 _COUNTED: Final = 1_000
 """Most tenants that are counted for a place in the queue or listed."""
 
@@ -54,9 +62,16 @@ class SubmissionQueue:
     async def lease(self, limit: int) -> Leased:
         """Take up to `limit` submissions for which there is capacity; they are `submitting` from then on.
 
-        Among them are those that have waited for too long, which are `queued` still.
+        Among them are those that have waited for too long, which are `queued` still. Asked for again when the answer
+        got lost: what was taken out is known to nobody else.
         """
-        token, next_ms, *ids = await self._scripts.run(
+        call = uuid7().hex
+        token, next_ms, *ids = await insist(lambda: self._lease(limit, call), HICCUP_S)
+        return Leased(token.decode(), tuple(one.decode() for one in ids), int(next_ms) / 1000 if next_ms else None)
+
+    async def _lease(self, limit: int, call: str) -> Any:
+        """One try; the answer to a `call` that was made before is given again."""
+        return await self._scripts.run(
             "lease_queued",
             keys=[
                 keys.due("submit"),
@@ -64,6 +79,7 @@ class SubmissionQueue:
                 keys.OPEN,
                 keys.due("poll"),
                 *(keys.starts(one) for one in CLASSES),
+                keys.leased(call),
             ],
             args=[
                 limit,
@@ -79,15 +95,13 @@ class SubmissionQueue:
                 keys.UNCONFIRMED_PREFIX,
                 keys.UNCONFIRMED_MS,
                 _NAMED_AGAIN_MS,
+                _ANSWER_KEPT_MS,
             ],
         )
-        return Leased(token.decode(), tuple(one.decode() for one in ids), int(next_ms) / 1000 if next_ms else None)
 
-    async def heard(
-        self, verdict: Verdict, model_class: ModelClass, retry_after_s: float | None = None, why: str = ""
-    ) -> bool:
-        """Learn from what the upstream answered; whether that changed anything. `retry_after_s` is its own wish."""
-        changed = await self._scripts.run(
+    async def heard(self, verdict: Verdict, model_class: ModelClass, retry_after_s: float | None = None) -> None:
+        """Learn from what the upstream answered. `retry_after_s` is its own wish."""
+        await self._scripts.run(
             "upstream_said",
             keys=[keys.ACCOUNT, keys.OPEN],
             args=[
@@ -98,10 +112,20 @@ class SubmissionQueue:
                 _argument(self.capacity.per_minute.get(model_class)),
                 "" if retry_after_s is None else int(retry_after_s * 1000),
                 *(int(bound_s * 1000) for bound_s in BACK_OFF_S),
-                why,
             ],
         )
-        return bool(changed)
+
+    async def refused(self, prediction: Prediction, why: str) -> bool:
+        """The upstream refuses the account because of such a submission: pause, and say whether it is paused now.
+
+        Not when the account has proved good since such a one was refused before: then it is the submission's own fault.
+        """
+        paused = await self._scripts.run(
+            "refuse_account",
+            keys=[keys.ACCOUNT, keys.SUSPECTS],
+            args=[prediction.model, prediction.price_micros, self._now(), why],
+        )
+        return bool(paused)
 
     async def pause(self, at_ms: int, why: str) -> None:
         """Have nothing taken out until `resume`: an operator wants it so. What comes in waits."""
@@ -109,8 +133,23 @@ class SubmissionQueue:
 
     async def resume(self) -> bool:
         """End a pause, whoever began it, and any back-off; whether there was one."""
-        fields = ("paused_by", "paused_at", "paused_why", "blocked_until", "failures")
-        return bool(await self._commands("HDEL", keys.ACCOUNT, *fields))
+        return await self._resume("", "", "")
+
+    async def try_again(self, paused_at_ms: int, *, proved_good: bool) -> bool:
+        """End the upstream's own pause that began then, so that the next submission tells; whether it did.
+
+        `proved_good` when the account answers and has money enough for what was refused.
+        """
+        return await self._resume("account", str(paused_at_ms), int(proved_good))
+
+    async def _resume(self, by: str, at_ms: str, proved_good: int | str) -> bool:
+        """End a pause, if it is the one that is meant."""
+        args = [by, at_ms, proved_good, SUSPECTS, SUSPECTS_MS]
+        return bool(await self._scripts.run("resume_account", keys=[keys.ACCOUNT, keys.SUSPECTS], args=args))
+
+    async def waits(self) -> bool:
+        """Whether anything waits."""
+        return bool(await self._commands("EXISTS", keys.due("submit")))
 
     async def note_balance(self, balance_micros: int, at_ms: int, *, low: bool) -> None:
         """Remember the account's balance, and whether it is low."""
@@ -164,6 +203,7 @@ class SubmissionQueue:
             paused_by="operator" if paused_by == "operator" else "account" if paused_by else "",
             paused_at_ms=int(stored.get("paused_at", 0)),
             paused_why=stored.get("paused_why", ""),
+            paused_price_micros=int(stored.get("paused_price", 0)),
             blocked_until_ms=blocked_until if blocked_until > now_ms else 0,
             balance_micros=int(stored["balance"]) if "balance" in stored else None,
             balance_at_ms=int(stored.get("balance_at", 0)),

@@ -1,10 +1,8 @@
 """Send one submission upstream, and write down what came of it: the one way a submission is ever sent."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import random
-from typing import Final, TypeVar
 
 import structlog
 
@@ -13,23 +11,18 @@ from service.domain.errors import (
     CapacityReached,
     NeverSent,
     OutcomeUnknown,
-    StoreUnavailable,
     UpstreamRefused,
 )
 from service.domain.polling import first_look_s
 from service.domain.predictions import Prediction, State, confirmed, outcome_unknown, put_back
 from service.domain.timetable import Timetable
 from service.metrics import Metrics
+from service.stores.insisting import insist
 from service.stores.submission_queue import SubmissionQueue, Verdict
 from service.stores.work_schedule import WorkSchedule
 from service.upstream.client import SUBMIT_OVER_S, WaveSpeed
 from service.upstream.payloads import Started
 from service.usecases.transition import Decide, Transition
-
-_RECORD_DELAYS_S: Final = (0.1, 0.3, 1.0, 3.0, 10.0, 10.0, 10.0)
-"""Waits before writing again what came of a submission when Redis was away: it is known nowhere else."""
-
-T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -51,7 +44,7 @@ class Start:
         """POST once. The prediction: created, unconfirmed, or, when the account had no capacity after all, queued.
 
         Raises `NeverSent` and `UpstreamRefused` with nothing started and nothing written, but that an `AccountFault`
-        pauses the queue; `StoreUnavailable` when Redis stays away for longer than a restart takes.
+        mostly pauses the queue (it says whether); `StoreUnavailable` when Redis stays away for longer than a restart.
         """
         try:
             called_back_at = self.upstream_callback(intent.id)
@@ -62,9 +55,9 @@ class Start:
             return await self.put_back(intent, verdict, full.retry_after_s)
         except AccountFault as fault:
             self.count(intent, "refused")
-            log.error("the upstream refuses the account: the queue is paused", status=fault.status)
             why = f"WaveSpeed answered {fault.status}"
-            await insist(lambda: self.queue.heard("account", intent.model_class, why=why))
+            fault.paused = await insist(lambda: self.queue.refused(intent, why))
+            log.error("the upstream refuses the account", status=fault.status, paused=fault.paused, model=intent.model)
             raise
         except (NeverSent, UpstreamRefused):
             self.count(intent, "refused")
@@ -102,18 +95,6 @@ class Start:
     def _over_in_s(self, intent: Prediction) -> float:
         """Seconds until this submission, and any made at the same time, can be under way no more."""
         return max(0.0, intent.sent_at_ms / 1000 + SUBMIT_OVER_S - self.clock())
-
-
-async def insist(write: Callable[[], Awaitable[T]]) -> T:
-    """Write what is known nowhere else, trying for longer than a Redis restart takes."""
-    for delay_s in (*_RECORD_DELAYS_S, None):
-        try:
-            return await write()
-        except StoreUnavailable:
-            if delay_s is None:
-                raise
-            await asyncio.sleep(delay_s)
-    raise AssertionError("unreachable: the last try returns or raises")
 
 
 def _confirm(started: Started) -> Decide:

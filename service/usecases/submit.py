@@ -24,6 +24,7 @@ from service.domain.errors import (
 )
 from service.domain.limits import LimitState, QuotaExceeded
 from service.domain.predictions import (
+    Change,
     Encoding,
     Prediction,
     State,
@@ -35,10 +36,11 @@ from service.domain.predictions import (
 from service.domain.tenants import Tenant
 from service.domain.timetable import Timetable
 from service.metrics import Metrics
+from service.stores.insisting import insist
 from service.stores.prediction_store import PredictionStore
 from service.stores.quota_ledger import IdempotencyKey, QuotaLedger
 from service.upstream.client import SUBMIT_OVER_S
-from service.usecases.start import Start, insist
+from service.usecases.start import Start
 from service.usecases.transition import Decide, Transition
 
 ANSWER_WITHIN_S: Final = 5.5
@@ -236,7 +238,9 @@ class Submit:
         try:
             return await self.start(intent)
         except (NeverSent, UpstreamRefused) as refusal:
-            if story.promised and isinstance(refusal, AccountFault):
+            if story.promised and isinstance(refusal, NeverSent):
+                return await self.start.put_back(intent, "unreachable")
+            if story.promised and isinstance(refusal, AccountFault) and refusal.paused:
                 return await self.start.put_back(intent, None)
             if story.promised:
                 return await self.start.record(intent, _refuse(refusal))
@@ -259,7 +263,9 @@ class Submit:
         if not await self.ledger.withdraw(intent, idempotency, unsent=not isinstance(reason, UpstreamRefused)):
             admitted = await self.predictions.load(intent.id)  # only the script knows the day it was booked to
             if admitted is not None:
-                return await self.transition(admitted, _refuse(reason))
+                return await self.transition(admitted, _refuse_unsent(reason))
+        elif await self.start.queue.waits():
+            self.start.schedule.wake("submit", 0.0)  # its place is free
         return intent
 
     def _keep(self, work: Coroutine[Any, Any, Prediction]) -> asyncio.Task[Prediction]:
@@ -292,6 +298,16 @@ def _admitted_as(earlier: Prediction) -> dict[str, Any]:
     answer = initial_answer(earlier.id, earlier.model, earlier.created_at_ms)
     waits = {"state": State.QUEUED} if earlier.state is State.QUEUED else {}
     return {"id": earlier.id, "created_at_ms": earlier.created_at_ms, "day": earlier.day, "answer": answer} | waits
+
+
+def _refuse_unsent(reason: BreakwaterError) -> Decide:
+    """The same for one that nobody will ever send: not one that waits, or that a worker has taken out of the queue."""
+
+    def decide(prediction: Prediction, now_ms: int) -> Change | None:
+        nobody_sends_it = prediction.state is State.SUBMITTING and not prediction.submitted_at_ms
+        return never_started(prediction, f"not started: {reason}", now_ms) if nobody_sends_it else None
+
+    return decide
 
 
 def _refuse(refusal: BreakwaterError) -> Decide:

@@ -3,14 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
+from typing import Final
 
 import structlog
 
+from service.domain.capacity import AccountState
+from service.domain.errors import ReadFailed
 from service.domain.money import MICROS_PER_DOLLAR
 from service.metrics import Metrics
 from service.stores.submission_queue import SubmissionQueue
 from service.stores.work_schedule import WorkSchedule
 from service.upstream.client import WaveSpeed
+
+TRY_ANYWAY_S: Final = 300.0
+"""An account whose balance cannot be read is tried this long after it was refused."""
 
 log = structlog.get_logger()
 
@@ -29,18 +35,27 @@ class WatchAccount:
     async def __call__(self) -> None:
         """Read the balance. An account that was refused and has money is tried again: the next submission will tell.
 
-        Raises `ReadFailed` (nothing is known then, and nothing changes) and `StoreUnavailable`.
+        So is one whose balance cannot be read, but rarely. Raises `ReadFailed` and `StoreUnavailable`.
         """
         state = await self.queue.state()
-        balance_micros = await self.upstream.balance()
+        try:
+            balance_micros = await self.upstream.balance()
+        except ReadFailed:
+            if state.paused_by == "account" and self.clock() - state.paused_at_ms / 1000 >= TRY_ANYWAY_S:
+                await self._try_again(state, proved_good=False)
+            raise
         low = balance_micros < self.low_micros
         await self.queue.note_balance(balance_micros, int(self.clock() * 1000), low=low)
         if low and not state.balance_low:
             log.warning("the account's balance is low", dollars=balance_micros / MICROS_PER_DOLLAR)
-        if state.paused_by == "account" and balance_micros > 0:
-            await self.queue.resume()
+        if state.paused_by == "account" and balance_micros >= max(1, state.paused_price_micros):
+            await self._try_again(state, proved_good=True)
+
+    async def _try_again(self, state: AccountState, *, proved_good: bool) -> None:
+        """End the pause, unless somebody has done something about it meanwhile."""
+        if await self.queue.try_again(state.paused_at_ms, proved_good=proved_good):
             self.schedule.wake("submit", 0.0)
-            log.info("the account answers and has money: submissions go on")
+            log.info("submissions are tried again", proved_good=proved_good)
 
     async def measure(self) -> None:
         """Set the metrics of limits, pause and balance. Raises `StoreUnavailable`."""

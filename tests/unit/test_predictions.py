@@ -93,7 +93,7 @@ HAPPENINGS: dict[str, tuple[State, Happening]] = {
     "seen completed": (State.COMPLETED, lambda p: observed(p, said("completed", outputs=[VIDEO]), NOW_MS + 3_000)),
     "seen failed": (State.FAILED, lambda p: observed(p, said("failed", error="moderation"), NOW_MS + 3_000)),
     "dispossessed": (State.UNCONFIRMED, lambda p: dispossessed(p, "callback")),
-    "put back": (State.QUEUED, put_back),
+    "put back": (State.QUEUED, lambda p: put_back(p, NOW_MS + 1_000)),
     "never started": (State.FAILED, lambda p: never_started(p, "given up", NOW_MS + 3_000)),
     "failed by the gateway": (State.FAILED, lambda p: ended_by_gateway(p, State.FAILED, "no", NOW_MS + 3_000)),
     "canceled": (State.CANCELED, lambda p: ended_by_gateway(p, State.CANCELED, "canceled", NOW_MS + 3_000)),
@@ -148,7 +148,7 @@ def test_what_is_put_back_keeps_all_it_needs_to_be_sent() -> None:
     """However large its input is; once it is sent, a large one is dropped, and so are its headers."""
     large = b'{"prompt":"%s"}' % (b"x" * 20_000)
     before = prediction(State.SUBMITTING, input=large, headers={"x-client-name": "sdk"}, submitted_at_ms=NOW_MS)
-    back = put_back(before)
+    back = put_back(before, NOW_MS)
     assert back is not None
     assert (back.after.input, back.after.headers, back.after.submitted_at_ms) == (large, before.headers, 0)
     sent = confirmed(before, THEIRS, NOW_MS)

@@ -1,6 +1,6 @@
 """`/v1/predictions`: submit, read, cancel and delete in the native form."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Final
 
@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.domain.callback_url import MAX_URL
+from service.domain.errors import StoreUnavailable
 from service.domain.predictions import Prediction, State, json_bytes
 from service.domain.representations import native_prediction
 from service.domain.tenants import Tenant
@@ -109,8 +110,10 @@ class PredictionHandlers:
     async def _answer(self, prediction: Prediction, status: int, headers: dict[str, str]) -> Response:
         """A prediction in the native form, with its place if it waits for the account."""
         shown = native_prediction(prediction, self.base_url)
-        if prediction.state is State.QUEUED and (place := await self.estimate_start(prediction)) is not None:
-            shown |= asdict(place)
+        if prediction.state is State.QUEUED:
+            with suppress(StoreUnavailable):  # it was accepted, or read: that is answered whatever else is not known
+                place = await self.estimate_start(prediction)
+                shown |= {} if place is None else asdict(place)
         return Response(json_bytes(shown), status, headers, "application/json")
 
     async def _waited_for(self, request: Request, prediction: Prediction) -> tuple[Prediction, dict[str, str]]:

@@ -1,6 +1,6 @@
 -- Put before every script: what the account upstream allows at this moment. Its hash holds what was learned: limits that
--- were lowered and when (`concurrency`, `concurrency_at`, `video`, ...), a back-off (`blocked_until`, `failures`), a
--- pause (`paused_by`) and whether its balance is `low`.
+-- were lowered and when (`concurrency`, `concurrency_at`, `video`, ...), a back-off (`blocked_until`, `failures`,
+-- and `probe_until` while one goes ahead to see whether it is over), a pause (`paused_by`) and whether its balance is `low`.
 local MINUTE_MS = 60100 -- and a little: the upstream's minute is not ours to the millisecond
 local RELEARN_MS = 3600000 -- a limit that nobody configured is forgotten after so long without a refusal
 
@@ -14,9 +14,10 @@ end
 
 local function read_account(key)
   local found = redis.call('HMGET', key, 'paused_by', 'blocked_until', 'failures', 'low', 'concurrency',
-    'concurrency_at', 'video', 'video_at', 'image', 'image_at')
+    'concurrency_at', 'video', 'video_at', 'image', 'image_at', 'probe_until')
   local account = {paused_by = found[1], blocked_until = tonumber(found[2] or 0), failures = tonumber(found[3] or 0)}
   account.low = found[4] and 1 or 0
+  account.probe_until = tonumber(found[11] or 0)
   account.concurrency = {tonumber(found[5] or nil), tonumber(found[6] or nil)}
   account.video = {tonumber(found[7] or nil), tonumber(found[8] or nil)}
   account.image = {tonumber(found[9] or nil), tonumber(found[10] or nil)}

@@ -26,7 +26,7 @@
 -- or 0, verdict}, ...}. Outcomes: "admitted" (send it), "queued"; "refused" (by limits), "no tenant", "suspended",
 -- "model denied", "account" (the upstream refuses the account), "mismatch" (the idempotency key belongs to another
 -- request), "live" (to a copy being answered just now), "replay" (the third element is then the id of the prediction of
--- an earlier copy). All but the first two write nothing.
+-- an earlier copy). All but the first two write nothing, but that a replay makes sure of what it tells.
 local now = now_ms(ARGV[4])
 local day = day_of(now)
 if redis.call('EXISTS', KEYS[1]) == 1 then
@@ -39,6 +39,8 @@ if KEYS[12] then
   if state then
     if earlier[1] ~= ARGV[12] then return {'mismatch', now, day} end
     if state == 'submitting' and now < tonumber(earlier[3]) then return {'live', now, day} end
+    -- The first copy may not know of its own admission: it must not take back what this one is told.
+    if state == 'queued' then redis.call('HSET', KEYS[12], 'live_until', 0) end
     return {'replay', now, earlier[2]}
   end
 end

@@ -1,7 +1,7 @@
 -- Take submissions out of the queue in fair order, as many as the account has capacity for, and put them where
 -- submissions under way are; also name those that have waited for too long.
 -- KEYS[1] due:submit, KEYS[2] the account, KEYS[3] open predictions, KEYS[4] due:poll
--- KEYS[5] starts of videos, KEYS[6] starts of images
+-- KEYS[5] starts of videos, KEYS[6] starts of images, KEYS[7] the answer to this call, should it have been made before
 -- ARGV[1] most submissions to take
 -- ARGV[2] ms until somebody must look whether a submission was confirmed: it is over by then
 -- ARGV[3] now in ms, or "" for the server's clock
@@ -10,8 +10,11 @@
 -- ARGV[8] ms until a submission under way counts as stuck
 -- ARGV[9] prefix of the queue, ARGV[10] of predictions, ARGV[11] of tenants, ARGV[12] of the unconfirmed
 -- ARGV[13] lifetime of an index of the unconfirmed in ms, ARGV[14] ms until one that waited for too long is named again
+-- ARGV[15] ms for which the answer is remembered
 -- Returns {token, ms until it is worth trying again or "" when nothing waits, id, ...}. A token is no lease here: what is
 -- taken is `submitting`, and is looked for, never sent again, should its worker die.
+local given = redis.call('LRANGE', KEYS[7], 0, -1)
+if #given > 0 then return given end
 local now = now_ms(ARGV[3])
 local answer = {string.format('%.0f', now), ''}
 local most = tonumber(ARGV[1])
@@ -28,7 +31,9 @@ local function try_again_in(ms)
   wait = math.max(0, math.min(wait or ms, ms))
 end
 if not account.paused_by and now >= account.blocked_until then
-  if account.failures > 0 then most = math.min(most, #answer - 2 + 1) end -- one goes ahead, to see whether it is over
+  -- After a refusal one goes ahead, to see whether it is over, and the others wait for what it says.
+  local probing = account.failures > 0
+  if probing then most = math.min(most, #answer - 2 + (now < account.probe_until and 0 or 1)) end
   local starts = {video = KEYS[5], image = KEYS[6]}
   local per_minute = {video = ARGV[5], image = ARGV[6]}
   local slots, raised = free_slots(account, KEYS[3], ARGV[4], now)
@@ -62,7 +67,8 @@ if not account.paused_by and now >= account.blocked_until then
       local twins = ARGV[12] .. record[3] .. ':' .. record[4]
       redis.call('ZADD', twins, now, id)
       redis.call('PEXPIRE', twins, ARGV[13])
-      note_start(starts[class], id, now + ARGV[2], now)
+      if per_minute[class] ~= '' or account[class][1] then note_start(starts[class], id, now + ARGV[2], now) end
+      if probing then redis.call('HSET', KEYS[2], 'probe_until', now + ARGV[2]) end
       slots = slots - 1
       answer[#answer + 1] = id
     end
@@ -75,5 +81,9 @@ local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 if oldest[2] then
   try_again_in(oldest[2] + ARGV[7] - now)
   answer[2] = string.format('%.0f', wait)
+end
+if #answer > 2 then
+  redis.call('RPUSH', KEYS[7], unpack(answer))
+  redis.call('PEXPIRE', KEYS[7], ARGV[15])
 end
 return answer

@@ -1,20 +1,17 @@
 -- Learn from what the upstream answered to a submission.
 -- KEYS[1] the account, KEYS[2] open predictions
--- ARGV[1] "concurrency" or "rate" (a 429), "unreachable" (no connection), "account" (401, 402, 403) or "well"
+-- ARGV[1] "concurrency" or "rate" (a 429), "unreachable" (no connection), "over" (it says nothing) or "well"
 -- ARGV[2] class of the model, ARGV[3] now in ms, or "" for the server's clock
 -- ARGV[4] the account's concurrency, ARGV[5] its submissions of the class a minute, each "" for no limit
 -- ARGV[6] ms the upstream wants us to wait, or "", ARGV[7] shortest and ARGV[8] longest back-off in ms
--- ARGV[9] what is told of a pause
--- Returns 1 when that changed anything: a limit was lowered, a pause began, the trouble is over.
+-- Returns 1 when a limit was lowered or a back-off began or ended, else 0.
 local now = now_ms(ARGV[3])
 local account = read_account(KEYS[1])
+redis.call('HDEL', KEYS[1], 'probe_until')
+if ARGV[1] == 'over' then return 0 end
 if ARGV[1] == 'well' then
+  if now < account.blocked_until then return 0 end -- it was sent before the refusal that is waited for
   return redis.call('HDEL', KEYS[1], 'failures', 'blocked_until') > 0 and 1 or 0
-end
-if ARGV[1] == 'account' then
-  if account.paused_by then return 0 end
-  redis.call('HSET', KEYS[1], 'paused_by', 'account', 'paused_at', now, 'paused_why', ARGV[9])
-  return 1
 end
 local failures = account.failures + (now >= account.blocked_until and 1 or 0) -- those of one moment are one failure
 local back_off = math.min(ARGV[8], ARGV[7] * 2 ^ (failures - 1))

@@ -8,10 +8,11 @@
 -- ARGV[4] now in ms, or "" for the server's clock
 -- ARGV[5] 1 when nothing was sent, so that it does not count as a start
 -- ARGV[6] tenant, ARGV[7] class of the model, ARGV[8] prefix of the queue
--- Returns 1, or 0 when the prediction is neither submitting nor queued, or a copy of its request may have been answered
--- with its id; 0 writes nothing.
-local record = redis.call('HMGET', KEYS[1], 'state', 'day', 'model', 'price_micros', 'booked_as')
+-- Returns 1, or 0 when the prediction is neither submitting nor queued, a worker is sending it, or a copy of its request
+-- may have been answered with its id; 0 writes nothing.
+local record = redis.call('HMGET', KEYS[1], 'state', 'day', 'model', 'price_micros', 'booked_as', 'submitted_at_ms')
 if record[1] ~= 'submitting' and record[1] ~= 'queued' then return 0 end
+if tonumber(record[6] or 0) > 0 then return 0 end -- it was taken out of the queue: a worker is sending it
 local mine = false
 if KEYS[9] then
   local copy = redis.call('HMGET', KEYS[9], 'prediction', 'live_until')

@@ -104,7 +104,7 @@ class WaitingRoom:
         """It was not started: it waits again."""
         if verdict is not None:
             await self.queue.heard(verdict, self._of(prediction_id).model_class)
-        return await self._move(prediction_id, put_back(self._of(prediction_id)))
+        return await self._move(prediction_id, put_back(self._of(prediction_id), self.clock.now_ms))
 
     def _of(self, prediction_id: str) -> Prediction:
         return self.known[prediction_id]
