@@ -1,11 +1,12 @@
 -- Put before every script: submissions that wait for capacity, in fair order (start-time fair queueing, after Goyal, Vin
 -- and Cheng). For each class of models `{waiting}{class}` holds the tenants that wait, by tag, and
 -- `{waiting}{class}:{tenant}` a tenant's own queue by time of submission. Whoever has the lowest tag is next, which moves
--- its tag on by a stride: the shorter, the heavier the tenant's weight. A tenant has its share in each class.
+-- its tag on by a stride: the shorter, the heavier the tenant's weight. That counts in both classes where they compete,
+-- because slots are short; where only starts are, a tenant must not wait in one class for what it had of the other.
 -- `{waiting}tags` remembers as `{class}:{tenant}` the tag a tenant has got to, and as `*` that of the last one served: who
 -- comes back after a rest begins there, neither behind the others nor with a credit. As `{class}` it holds by how much
--- all tags of that class have moved on while none of it could be sent: else who comes to the class later would wait until
--- it has caught up with the other. due:submit holds everything that waits, by time of submission.
+-- all tags of that class have moved on while its starts were used up: else who comes to it later would wait until it has caught up
+-- with the other. due:submit holds everything that waits, by time of submission.
 -- `where` has: waiting (prefix), due (due:submit).
 local STRIDE = 1000000
 local CLASSES = {'video', 'image'}
@@ -44,20 +45,42 @@ local function moved_on(where, class)
   return tonumber(redis.call('HGET', where.waiting .. 'tags', class) or 0)
 end
 
--- Whose turn it is in a class, and its tag; nil when nobody waits.
+-- Whose turn it is in a class; nil when nobody waits.
 local function first_in(where, class)
   local first = redis.call('ZRANGE', where.waiting .. class, 0, 0, 'WITHSCORES')
-  if first[1] then return first[1], first[2] + moved_on(where, class) end
+  if not first[1] then return end
+  local ahead = moved_on(where, class)
+  local oldest = redis.call('ZRANGE', waits_in(where, class, first[1]), 0, 0, 'WITHSCORES')
+  return {class = class, tenant = first[1], tag = first[2] + ahead, ahead = ahead, id = oldest[1], at = tonumber(oldest[2])}
 end
 
--- A tenant has had its turn, with `tag`. The classes that are held up, whose turn was before that, move on with it.
-local function take_turn(where, class, tenant, tag, stride, held_up)
+-- Which of two goes first. Of equal tags that of the class which was held up; then a tenant's in the order they came.
+local function goes_before(one, other)
+  if one.tag ~= other.tag then return one.tag < other.tag end
+  if one.ahead ~= other.ahead then return one.ahead > other.ahead end
+  if one.tenant ~= other.tenant then return one.tenant < other.tenant end
+  if one.at ~= other.at then return one.at < other.at end
+  return one.id < other.id
+end
+
+-- `first` has had its turn; `compete` says whether the classes do. `held_up` has the tags of those first in the classes
+-- whose starts are used up: where that is before this turn, the class moves on to it.
+local function take_turn(where, first, stride, compete, held_up)
   local tags = where.waiting .. 'tags'
-  local own = tag - moved_on(where, class) + stride
-  redis.call('HSET', tags, class .. ':' .. tenant, own, '*', math.max(tonumber(redis.call('HGET', tags, '*') or tag), tag))
-  redis.call('ZADD', where.waiting .. class, 'XX', own, tenant)
-  for _, other in ipairs(CLASSES) do
-    if held_up[other] and held_up[other] < tag then redis.call('HINCRBY', tags, other, tag - held_up[other]) end
+  redis.call('HSET', tags, '*', math.max(tonumber(redis.call('HGET', tags, '*') or first.tag), first.tag))
+  for _, class in ipairs(CLASSES) do
+    if class == first.class or compete and not held_up[class] then
+      local field = class .. ':' .. first.tenant
+      local tag = first.tag + stride - moved_on(where, class)
+      if class ~= first.class then
+        local own = redis.call('ZSCORE', where.waiting .. class, first.tenant) or redis.call('HGET', tags, field)
+        tag = math.max(tag, tonumber(own or tag))
+      end
+      redis.call('HSET', tags, field, tag)
+      redis.call('ZADD', where.waiting .. class, 'XX', tag, first.tenant)
+    elseif held_up[class] and held_up[class] < first.tag then
+      redis.call('HINCRBY', tags, class, first.tag - held_up[class])
+    end
   end
 end
 

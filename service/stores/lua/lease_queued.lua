@@ -38,28 +38,29 @@ if not account.paused_by and now >= account.blocked_until then
   local per_minute = {video = ARGV[5], image = ARGV[6]}
   local slots, raised = free_slots(account, KEYS[3], ARGV[4], now)
   while #answer - 2 < most and slots > 0 do
-    local class, tenant, tag, held_up = nil, nil, nil, {}
+    local first, held_up, all_free = nil, {}, 0
     wait = nil
-    for _, candidate in ipairs(CLASSES) do
-      local first, its_tag = first_in(where, candidate)
-      if first then
-        local free, free_in = free_starts(account, starts[candidate], candidate, per_minute[candidate], now)
+    for _, class in ipairs(CLASSES) do
+      local candidate = first_in(where, class)
+      if candidate then
+        local free, free_in = free_starts(account, starts[class], class, per_minute[class], now)
+        all_free = all_free + free
         if free < 1 then
-          held_up[candidate] = its_tag
+          held_up[class] = candidate.tag
           try_again_in(free_in)
-        elseif not tag or its_tag < tag then
-          class, tenant, tag = candidate, first, its_tag
+        elseif not first or goes_before(candidate, first) then
+          first = candidate
         end
       end
     end
-    if not class then break end
-    local id = redis.call('ZRANGE', waits_in(where, class, tenant), 0, 0)[1]
-    leave_waiting(where, class, tenant, id)
+    if not first then break end
+    local id = first.id
+    leave_waiting(where, first.class, first.tenant, id)
     local key = ARGV[10] .. id
     local record = redis.call('HMGET', key, 'state', 'rev', 'model', 'input_sha256')
     if record[1] == 'queued' then -- else its record has ended its life
       if redis.call('EXISTS', KEYS[1]) == 1 then -- else nobody waits any more, and tags have begun anew
-        take_turn(where, class, tenant, tag, stride_of(ARGV[11] .. tenant), held_up)
+        take_turn(where, first, stride_of(ARGV[11] .. first.tenant), slots < all_free, held_up)
       end
       redis.call('HSET', key, 'state', 'submitting', 'rev', record[2] + 1, 'submitted_at_ms', now)
       redis.call('ZADD', KEYS[4], now + ARGV[2], id)
@@ -67,7 +68,9 @@ if not account.paused_by and now >= account.blocked_until then
       local twins = ARGV[12] .. record[3] .. ':' .. record[4]
       redis.call('ZADD', twins, now, id)
       redis.call('PEXPIRE', twins, ARGV[13])
-      if per_minute[class] ~= '' or account[class][1] then note_start(starts[class], id, now + ARGV[2], now) end
+      if per_minute[first.class] ~= '' or account[first.class][1] then
+        note_start(starts[first.class], id, now + ARGV[2], now)
+      end
       if probing then redis.call('HSET', KEYS[2], 'probe_until', now + ARGV[2]) end
       slots = slots - 1
       answer[#answer + 1] = id

@@ -83,7 +83,14 @@ elseif ARGV[26] ~= '' then
   join_waiting(where, ARGV[27], ARGV[28], ARGV[1], ARGV[29])
   if ARGV[26] == 'back' then give_turn_back(where, ARGV[27], ARGV[28], stride_of(ARGV[32] .. ARGV[28])) end
 end
-if ARGV[31] == 'over' then redis.call('ZADD', KEYS[20], 'XX', now, ARGV[1]) end
+if ARGV[31] == 'over' then
+  local start = ARGV[1]
+  if ARGV[26] ~= '' and redis.call('ZREM', KEYS[20], start) == 1 then -- it will be sent again, and count once more
+    start = start .. ':' .. revision
+    redis.call('ZADD', KEYS[20], now, start)
+  end
+  redis.call('ZADD', KEYS[20], 'XX', now, start)
+end
 local held = redis.call('HMGET', KEYS[1], 'day', 'model', 'price_micros', 'booked_as')
 if held[1] and (ARGV[14] ~= '' or ARGV[15] ~= '') then -- a record of an older version was never booked
   local columns = {}

@@ -75,6 +75,20 @@ async def test_a_class_that_was_held_up_has_no_credit(stack: Stack) -> None:
     assert 3 <= tenants(await room.serve(8)).count("i") <= 5
 
 
+async def test_both_classes_of_a_tenant_share_its_turns(stack: Stack) -> None:
+    """While only slots are short, who asks for videos and images gets no more than others, in the order they came."""
+    room = await full(stack, a=1, b=1)
+    for _ in range(10):
+        await room.submit_many(2, "a", "video")
+        await room.submit_many(2, "a", "image")
+        room.clock.advance(1)
+    await room.submit_many(40, "b", "image")
+    await room.complete("first-00000")
+    served = await room.serve(20)
+    assert tenants(served) == "ab" * 10
+    assert [one for one in served if one[0] == "a"] == [one for one in room.known if one[0] == "a"][:10]
+
+
 class TestPuttingBack:
     """What the upstream refused for want of capacity has not had its turn."""
 
@@ -159,6 +173,15 @@ class TestStarts:
         assert (leased.ids, leased.next_due_s) == ((), 0.1)
         room.clock.advance(0.1)
         assert await room.lease(1) == ["next"]
+
+    async def test_one_that_is_sent_again_counts_twice(self, stack: Stack) -> None:
+        """The upstream has seen it twice."""
+        room = WaitingRoom(stack, Capacity(None, {"video": 2}))
+        await room.add_tenants({"a": 1})
+        await room.submit("early", "a")
+        await room.refuse("early")
+        await room.submit("late", "a")
+        assert await room.lease(2) == ["early"]
 
     async def test_none_is_remembered_where_nobody_limits_them(self, stack: Stack) -> None:
         """An account that is busy for days does not fill Redis."""

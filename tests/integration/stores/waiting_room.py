@@ -1,6 +1,6 @@
 """Submissions of many tenants before one account, on the real scripts: what tests of the queue stand on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -22,7 +22,10 @@ PRICE_MICROS: Final = 7
 
 
 class WaitingRoom:
-    """The queue before an account of some capacity. It remembers every prediction as it stands."""
+    """The queue before an account of some capacity. It remembers every prediction as it stands.
+
+    `next_due_s` is in how many seconds the last lease found it worth while to look again.
+    """
 
     def __init__(self, stack: Stack, capacity: Capacity, max_wait_s: float = 10**7) -> None:
         self.stack = stack
@@ -30,6 +33,7 @@ class WaitingRoom:
         self.queue = SubmissionQueue(stack.commands, stack.scripts, capacity, OVER_S, max_wait_s, stack.clock.ms)
         self.ledger = QuotaLedger(stack.commands, stack.scripts, stack.clock.ms, capacity)
         self.known: dict[str, Prediction] = {}
+        self.next_due_s: float | None = None
 
     async def add_tenants(self, weights: Mapping[str, int]) -> None:
         """Store tenants of these weights, without limits of their own."""
@@ -61,10 +65,11 @@ class WaitingRoom:
         first = len(self.known)
         return [(await self.submit(f"{tenant}-{first + n:05}", tenant, model_class)).id for n in range(count)]
 
-    async def lease(self, limit: int = 100) -> list[str]:
-        """Take out what there is capacity for; the ids, in order."""
+    async def lease(self, limit: int = 100, too_late: Sequence[str] = ()) -> list[str]:
+        """Take out what there is capacity for; the ids, in order. Those in `too_late` have waited for too long."""
         leased = await self.queue.lease(limit)
-        for prediction_id in leased.ids:
+        self.next_due_s = leased.next_due_s
+        for prediction_id in (one for one in leased.ids if one not in too_late):
             before = self.known[prediction_id]
             self.known[prediction_id] = replace(
                 before, state=State.SUBMITTING, rev=before.rev + 1, submitted_at_ms=self.clock.now_ms
