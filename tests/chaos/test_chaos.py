@@ -23,6 +23,7 @@ from service.domain.predictions import ENDED, Prediction, State
 from service.domain.tenant_spec import read_spec
 from service.embedded_redis import embedded_server
 from service.resources import Resources
+from service.stores.keys import due
 from tests.chaos.crew import two_and_two
 from tests.chaos.short_account import no_place_is_taken, nobody_waits
 from tests.chaos.submitting import submit
@@ -217,7 +218,7 @@ async def _all_done(resources: Resources) -> None:
     """Wait until every prediction has ended, and nothing is owed to anybody."""
 
     async def nothing_owed() -> bool:
-        return not any([(await resources.schedule.owed(due_set)).items for due_set in ("submit", "poll", "deliver")])
+        return not await resources.commands("EXISTS", due("submit"), due("poll"), due("deliver"))  # at one moment
 
     await wait_until(nothing_owed, timeout_s=240, what="every prediction has ended and was told of")
 
