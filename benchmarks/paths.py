@@ -62,7 +62,7 @@ class MeasuredPath:
     less_is_better: bool = False
 
 
-def _request(method: str, path: str, key: str, body: bytes = b"") -> bytes:
+def http_request(method: str, path: str, key: str, body: bytes = b"") -> bytes:
     """One HTTP request as bytes."""
     head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\n"
     if body:
@@ -108,7 +108,7 @@ async def running(resources: Resources, tenant: str) -> Prediction:
     return await move(prediction, lambda p, now: confirmed(p, f"up-{prediction_id}", now), 3_600.0)
 
 
-async def _tenant(redis_url: str, tenant_id: str = "bench", limits: LimitsSpec | None = None) -> str:
+async def new_tenant(redis_url: str, tenant_id: str = "bench", limits: LimitsSpec | None = None) -> str:
     """Create a tenant and return its key."""
     async with open_resources(resources_settings(redis_url)) as resources:
         await resources.administer.create_tenant(tenant_id, TenantSpec(limits=limits or LimitsSpec()))
@@ -126,7 +126,7 @@ def submit_and_read(bench: Bench, redis_url: str) -> list[MeasuredPath]:
     bare = bench.start("benchmarks.contestants", "starlette", str(bare_port), "0", measured=True)
     for path in (f":{port}/readyz", f":{proxy_port}/", f":{bare_port}/"):
         wait_for_url(f"http://127.0.0.1{path}", lambda: None)
-    key = asyncio.run(_tenant(redis_url))
+    key = asyncio.run(new_tenant(redis_url))
     answer = httpx2.post(
         f"http://127.0.0.1:{port}/api/v3/openai/sora-2",
         content=INPUT,
@@ -134,8 +134,10 @@ def submit_and_read(bench: Bench, redis_url: str) -> list[MeasuredPath]:
         trust_env=False,
     )
     result_path = f"/api/v3/predictions/{answer.json()['data']['id']}/result"
-    submit, read = _request("POST", "/api/v3/openai/sora-2", key, INPUT), _request("GET", result_path, key)
-    limited = _request("POST", "/api/v3/openai/sora-2", asyncio.run(_tenant(redis_url, "limited", EVERY_LIMIT)), INPUT)
+    submit, read = http_request("POST", "/api/v3/openai/sora-2", key, INPUT), http_request("GET", result_path, key)
+    limited = http_request(
+        "POST", "/api/v3/openai/sora-2", asyncio.run(new_tenant(redis_url, "limited", EVERY_LIMIT)), INPUT
+    )
     return [
         MeasuredPath(
             "limits",

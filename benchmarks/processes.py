@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,15 +81,29 @@ class Bench:
         self._next_port += 1
         return self._next_port - 1
 
+    def at_end(self, tidy: Callable[[], object]) -> None:
+        """Have something done once the processes started after this have ended."""
+        self._stack.callback(tidy)
+
     def start(
-        self, module: str, *arguments: str, measured: bool, settings: Mapping[str, str] | None = None, fed: bool = False
+        self,
+        module: str,
+        *arguments: str,
+        measured: bool,
+        settings: Mapping[str, str] | None = None,
+        fed: bool = False,
+        directory: Path | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start `python -m module` on the core it belongs to; what it logs goes to a file. `fed` gives it an input."""
+        """Start `python -m module` on the core it belongs to; what it logs goes to a file.
+
+        `fed` gives it an input; with a `directory` it is that checkout's module.
+        """
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("BREAKWATER_", "WAVESPEED_"))}
         log = self._stack.enter_context((self.directory / f"{module}-{time.monotonic_ns()}.log").open("wb"))
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             env={**clean, **SETTINGS, **(settings or {})},
+            cwd=directory,
             stdin=subprocess.PIPE if fed else None,
             stdout=log,
             stderr=log,

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 from service.domain.errors import BreakwaterError, StoreUnavailable
 from service.domain.tenants_file import WrittenTenant
 from service.http.access_log import AccessLog
+from service.http.admin.account import AccountHandlers
 from service.http.admin.dead_letters import DeadLetterHandlers
 from service.http.admin.reports import ReportHandlers
 from service.http.admin.tenants import TenantHandlers
@@ -53,6 +54,7 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
     submit = SubmitHandler(
         resources.submit,
         resources.await_end,
+        resources.take_over,
         encoder,
         settings.base_url,
         settings.max_body_bytes,
@@ -69,6 +71,7 @@ def routes(resources: Resources, ready: Callable[[], bool]) -> list[BaseRoute]:
         resources.await_end,
         resources.cancel,
         resources.delete,
+        resources.estimate_start,
         resources.predictions,
         settings.base_url,
         settings.max_body_bytes,
@@ -164,6 +167,7 @@ def admin_routes(resources: Resources, token: str) -> list[BaseRoute]:
     tenants = TenantHandlers(resources.administer.by("admin api"), limit)
     reports = ReportHandlers(resources.report_usage, resources.audit)
     catalogue = CatalogueHandlers(resources.catalogue)
+    account = AccountHandlers(resources.pause_account.by("admin api"), limit)
     dead = DeadLetterHandlers(resources.deliveries, resources.resend, limit)
     for_operators = partial(operators_only, AuthenticateOperator(token))
     one = "/admin/v1/tenants/{tenant}"
@@ -183,6 +187,9 @@ def admin_routes(resources: Resources, token: str) -> list[BaseRoute]:
         _resource("/admin/v1/audit", GET=for_operators(reports.audit)),
         Route("/admin/v1/models", for_operators(catalogue.list_all)),
         Route("/admin/v1/models/{model:path}", for_operators(catalogue.get_any)),
+        _resource("/admin/v1/upstream", GET=for_operators(account.get)),
+        _resource("/admin/v1/upstream/pause", POST=for_operators(account.pause)),
+        _resource("/admin/v1/upstream/resume", POST=for_operators(account.resume)),
         _resource("/admin/v1/dead-letters", GET=for_operators(dead.list)),
         _resource("/admin/v1/dead-letters/resend", POST=for_operators(dead.resend)),
     ]

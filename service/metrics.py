@@ -16,6 +16,7 @@ from prometheus_client import (
 )
 
 _HTTP_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0, 15.0)
+_WAIT_BUCKETS: Final = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 _LAG_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 36000.0)
 
 
@@ -101,6 +102,39 @@ class Metrics:
             "Submissions by what came of them.",
             ("tenant", "model", "outcome"),
             registry=registry,
+        )
+        self.queued_submissions = _Counter(
+            "breakwater_queued_submissions",
+            "Submissions taken out of the queue, by what came of them.",
+            ("result",),
+            registry=registry,
+        )
+        self.queue_wait = Histogram(
+            "breakwater_queue_wait_seconds",
+            "How long submissions waited for capacity before they were sent.",
+            buckets=_WAIT_BUCKETS,
+            registry=registry,
+        )
+        self.upstream_limit = Gauge(
+            "breakwater_upstream_limit",
+            "What the account may have, as it is now: tasks at once, submissions a minute; +Inf without a limit.",
+            ("limit",),
+            registry=registry,
+        )
+        self.upstream_used = Gauge(
+            "breakwater_upstream_used", "How much of such a limit is used.", ("limit",), registry=registry
+        )
+        self.upstream_paused = Gauge(
+            "breakwater_upstream_paused",
+            "1 while no submission is sent, by who wants it so: operator, or account (WaveSpeed refuses it).",
+            ("by",),
+            registry=registry,
+        )
+        self.upstream_balance = Gauge(
+            "breakwater_upstream_balance_dollars", "The account's balance when it was last read.", registry=registry
+        )
+        self.upstream_balance_low = Gauge(
+            "breakwater_upstream_balance_low", "1 while that is below the threshold.", registry=registry
         )
         self.quota_decisions = _Counter(
             "breakwater_quota_decisions",

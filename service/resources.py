@@ -22,12 +22,14 @@ from service.domain.callback_ids import CallbackIds
 from service.domain.catalogue import Catalogue
 from service.domain.catalogue_file import BadCatalogue, read_catalogue
 from service.domain.circuit_breaker import CircuitBreaker
+from service.domain.money import micros
 from service.domain.polling import Patience
 from service.domain.tenants_file import BadTenantsFile, WrittenTenant, check_callbacks, read_tenants_file
 from service.domain.timetable import Timetable
 from service.metrics import Metrics
 from service.settings import PREFIX, BadSetting, Settings
 from service.stores import keys
+from service.stores.abandoned import Abandoned
 from service.stores.api_key_store import ApiKeyStore
 from service.stores.audit_log import AuditLog
 from service.stores.books import Books
@@ -45,6 +47,7 @@ from service.stores.quota_ledger import QuotaLedger
 from service.stores.redis_state import RedisState
 from service.stores.scripts import Scripts
 from service.stores.server_clock import ServerClock
+from service.stores.submission_queue import SubmissionQueue
 from service.stores.tenant_store import TenantStore
 from service.stores.upstream_secrets import UpstreamSecretStore
 from service.stores.work_schedule import WorkSchedule
@@ -60,9 +63,11 @@ from service.usecases.await_end import AwaitEnd
 from service.usecases.cancel import Cancel
 from service.usecases.change_endpoint import ChangeEndpoint
 from service.usecases.delete import Delete
+from service.usecases.estimate_start import EstimateStart
 from service.usecases.find_stuck import FindStuck
 from service.usecases.find_task import FindTask
 from service.usecases.look import Look
+from service.usecases.pause_account import PauseAccount
 from service.usecases.receive_callback import ReceiveCallback
 from service.usecases.reconcile import Reconcile
 from service.usecases.reencrypt import Reencrypt
@@ -70,10 +75,14 @@ from service.usecases.register_endpoint import RegisterEndpoint
 from service.usecases.report_usage import ReportUsage
 from service.usecases.resend import Resend
 from service.usecases.retain import Retain
+from service.usecases.start import Start
 from service.usecases.submit import Submit
+from service.usecases.submit_queued import SubmitQueued
+from service.usecases.take_over import TakeOver
 from service.usecases.transition import Transition
 from service.usecases.try_endpoint import TryEndpoint
 from service.usecases.verify_callback import VerifyCallback
+from service.usecases.watch_account import WatchAccount
 
 UPSTREAM_CALLBACKS: Final = "/callbacks/wavespeed/"
 """Where WaveSpeed calls back; the signed id of a prediction follows."""
@@ -123,7 +132,13 @@ class Resources:
     try_endpoint: TryEndpoint
     resend: Resend
     submit: Submit
+    submit_queued: SubmitQueued
+    queue: SubmissionQueue
+    estimate_start: EstimateStart
+    pause_account: PauseAccount
+    watch_account: WatchAccount
     await_end: AwaitEnd
+    take_over: TakeOver
     cancel: Cancel
     delete: Delete
     look: Look
@@ -255,7 +270,8 @@ async def open_resources(
         predictions = PredictionStore(commands, scripts, now_ms)
         feed = EventFeed(lambda: connect_redis(settings, 1), settings.tenant_streams)
         metrics.streams_open.set_function(lambda: len(feed.places))
-        ledger = QuotaLedger(commands, scripts, now_ms)
+        ledger = QuotaLedger(commands, scripts, now_ms, settings.capacity, settings.max_queued)
+        queue = SubmissionQueue(commands, scripts, settings.capacity, SUBMIT_OVER_S, settings.max_queue_wait_s, now_ms)
         tenants = TenantStore(commands, scripts, encryption)
         api_keys = ApiKeyStore(commands, scripts, now_ms)
         audit = AuditLog(commands)
@@ -267,6 +283,17 @@ async def open_resources(
         timetable = _timetable(settings, catalogue)
         transition = Transition(predictions, schedule, timetable, metrics, settings.base_url, clock)
         callback_ids = _callback_ids(settings)
+        start = Start(
+            transition,
+            upstream,
+            queue,
+            schedule,
+            timetable,
+            metrics,
+            clock,
+            _upstream_callback(settings, callback_ids),
+        )
+        low_micros = micros(settings.upstream_balance_low_usd)
         find_task = FindTask(predictions, TaskList(upstream, clock), metrics, clock, SUBMIT_OVER_S)
         yield Resources(
             settings=settings,
@@ -306,16 +333,21 @@ async def open_resources(
                 ledger,
                 predictions,
                 transition,
-                upstream,
+                start,
                 catalogue,
                 timetable,
                 callbacks,
                 metrics,
                 redis_state.require_room,
                 clock,
-                _upstream_callback(settings, callback_ids),
             ),
+            submit_queued=SubmitQueued(predictions, transition, start, metrics, clock),
+            queue=queue,
+            estimate_start=EstimateStart(queue, timetable, clock),
+            pause_account=PauseAccount(queue, schedule, audit, clock),
+            watch_account=WatchAccount(queue, upstream, schedule, metrics, clock, low_micros),
             await_end=AwaitEnd(feed, predictions),
+            take_over=TakeOver(Abandoned(commands), predictions),
             cancel=Cancel(predictions, transition),
             delete=Delete(predictions, transition),
             look=Look(predictions, transition, schedule, upstream, find_task, timetable, metrics, clock),

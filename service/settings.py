@@ -14,6 +14,7 @@ from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationE
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.domain.callback_address import CallbackPolicy
+from service.domain.capacity import MAX_LIMIT, TIERS, BadCapacity, Capacity, read_per_minute
 from service.domain.errors import BreakwaterError
 
 PREFIX = "BREAKWATER_"
@@ -146,6 +147,33 @@ class Settings(BaseSettings):
     models_file: Path | None = Field(
         None, description="A TOML file of models, added to the built-in catalogue (same ids replace)."
     )
+    upstream_tier: Literal["", "bronze", "silver", "gold", "ultra"] = Field(
+        "", description="The account's level at WaveSpeed, which says how much it may do at once. Unset: no limit."
+    )
+    upstream_per_minute: str = Field(
+        "",
+        description="Submissions a minute the account may make, `60` or `video=60,image=120`, instead of its level's.",
+    )
+    upstream_concurrency: int | None = Field(
+        None, ge=1, le=MAX_LIMIT, description="Tasks the account may have at once, instead of its level's."
+    )
+    upstream_balance_low_usd: Decimal = Field(
+        Decimal("10.00"),
+        ge=0,
+        le=1_000_000,
+        max_digits=13,
+        decimal_places=6,
+        description="Below this balance of the account, in dollars, submissions are answered with a warning; 0: never.",
+    )
+    max_queued: int = Field(
+        10_000,
+        ge=0,
+        le=1_000_000,
+        description="Submissions of a tenant that may wait for the account, unless it has a `max_queued` of its own.",
+    )
+    max_queue_wait_s: float = Field(
+        3_600.0, gt=0, le=604_800, description="How long a submission may wait for the account, in seconds."
+    )
     unlisted_models: Literal["deny", "allow"] = Field(
         "deny", description="Whether models that no catalogue lists may be submitted to as well, with any input."
     )
@@ -173,8 +201,7 @@ class Settings(BaseSettings):
         ge=0,
         le=600,
         description="How long a request is held at most that waits for its prediction's end, in seconds: synchronous"
-        " mode, `Prefer: wait`. Keep it below the timeouts of what stands between callers and the gateway, and below 10"
-        " for synchronous mode with the Go client or older ones of npm: they post again then.",
+        " mode, `Prefer: wait`. Keep it below the timeouts of what stands between callers and the gateway.",
     )
     tenant_streams: int = Field(
         1_000, ge=1, le=20_000, description="Event streams and held requests a tenant may have open in one process."
@@ -191,6 +218,9 @@ class Settings(BaseSettings):
         1.0, gt=0, le=10, description="Multiplies every webhook retry delay and floor; for tests and drills."
     )
     poll_concurrency: int = Field(256, ge=1, le=4096, description="Looks at WaveSpeed in flight in one worker.")
+    submit_concurrency: int = Field(
+        64, ge=1, le=10_000, description="Submissions that have waited, in flight in one worker."
+    )
     deliver_concurrency: int = Field(256, ge=1, le=4096, description="Webhook attempts in flight in one worker.")
     endpoint_concurrency: int = Field(
         8, ge=1, le=256, description="Webhook attempts in flight to one receiver, over all workers."
@@ -235,6 +265,16 @@ class Settings(BaseSettings):
                 raise ValueError("each sentinel must be HOST:PORT")
         return tuple(addresses)
 
+    @field_validator("upstream_per_minute")
+    @classmethod
+    def _check_per_minute(cls, value: str) -> str:
+        """Refuse what is no number of submissions."""
+        try:
+            read_per_minute(value or "1")
+        except BadCapacity as bad:
+            raise ValueError(str(bad)) from None
+        return value
+
     @field_validator("callback_allow", "output_hosts")
     @classmethod
     def _check_allow_list(cls, value: str) -> str:
@@ -259,6 +299,13 @@ class Settings(BaseSettings):
         """The sentinels as host and port; none where Redis stands alone."""
         split = (address.rpartition(":") for address in self.redis_sentinels)
         return tuple((host.strip("[]"), int(port)) for host, _, port in split)
+
+    @property
+    def capacity(self) -> Capacity:
+        """What the account may do: as its level says, and what is set besides."""
+        level = TIERS.get(self.upstream_tier, Capacity())
+        per_minute = read_per_minute(self.upstream_per_minute) if self.upstream_per_minute else level.per_minute
+        return Capacity(self.upstream_concurrency or level.concurrency, per_minute)
 
     @property
     def base_url(self) -> str:

@@ -20,6 +20,8 @@ from simulator.wire import DroppableProtocol
 @click.option("--video-s", default=6.0, show_default=True, help="How long a video takes, in seconds.")
 @click.option("--image-s", default=2.0, show_default=True, help="How long an image takes, in seconds.")
 @click.option("--tier", default="ultra", show_default=True, type=click.Choice(list(TIERS)), help="Account tier.")
+@click.option("--per-minute", type=click.IntRange(min=1), help="Submissions a minute, instead of the tier's.")
+@click.option("--concurrent", type=click.IntRange(min=1), help="Runs at once, instead of the tier's.")
 @click.option("--balance", default=1000.0, show_default=True, help="The account's balance, in dollars.")
 def main(
     port: int,
@@ -29,6 +31,8 @@ def main(
     video_s: float,
     image_s: float,
     tier: str,
+    per_minute: int | None,
+    concurrent: int | None,
     balance: float,
 ) -> None:
     """Stand in for WaveSpeed on this machine. GET /_control/state shows what it saw; Ctrl-C ends it."""
@@ -36,7 +40,7 @@ def main(
         listening = socket.create_server((host, port), backlog=2048)
     except OSError as busy:
         raise click.ClickException(f"cannot listen on {host}:{port}: {busy.strerror}") from None
-    options = Options(seed, keys, video_s, image_s, tier, balance)
+    options = Options(seed, keys, video_s, image_s, tier, balance, per_minute, concurrent)
     config = uvicorn.Config(
         create_app(options),
         http=DroppableProtocol,

@@ -24,9 +24,17 @@ TIERS: Final = {
 
 
 class Account:
-    """One account. `clock` gives unix seconds."""
+    """One account. `clock` gives unix seconds; `per_minute` and `concurrent` hold in place of its tier's limits."""
 
-    def __init__(self, keys: Iterable[str], tier: str, balance: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        keys: Iterable[str],
+        tier: str,
+        balance: float,
+        clock: Callable[[], float],
+        per_minute: int | None = None,
+        concurrent: int | None = None,
+    ) -> None:
         self.keys = frozenset(keys)
         self.tier = tier
         self.balance = balance
@@ -35,6 +43,7 @@ class Account:
         self.requests: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._clock = clock
+        self._own = per_minute, concurrent
         self._minute: deque[float] = deque()
 
     def knows(self, authorization: str) -> bool:
@@ -47,8 +56,8 @@ class Account:
         now_s = self._clock()
         while self._minute and self._minute[0] <= now_s - 60:
             self._minute.popleft()
-        tier = TIERS[self.tier]
-        return len(self._minute) >= tier.per_minute or running >= tier.concurrent
+        tier, (per_minute, concurrent) = TIERS[self.tier], self._own
+        return len(self._minute) >= (per_minute or tier.per_minute) or running >= (concurrent or tier.concurrent)
 
     def pay(self, price: float) -> None:
         """Charge one submission."""

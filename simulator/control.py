@@ -47,6 +47,13 @@ class TierBody(BaseModel):
     tier: Literal["bronze", "silver", "gold", "ultra"]
 
 
+class BalanceBody(BaseModel):
+    """Body of `PUT /_control/balance`."""
+
+    model_config = ConfigDict(extra="forbid")
+    balance: float = Field(ge=-1e9, le=1e9)
+
+
 class Control:
     """The handlers."""
 
@@ -90,6 +97,14 @@ class Control:
             return body
         self._state.account.tier = body.tier
         return json_response({"tier": body.tier})
+
+    async def balance(self, request: Request) -> Response:
+        """Give the account so much money."""
+        body = await read_model(request, BalanceBody)
+        if isinstance(body, Response):
+            return body
+        self._state.account.balance = body.balance
+        return json_response({"balance": body.balance})
 
     async def rotate_secret(self, request: Request) -> Response:
         """Sign webhooks with another secret from now on."""

@@ -15,7 +15,7 @@ from simulator.webhooks import Webhooks
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a simulator behaves; times in seconds, money in dollars."""
+    """How a simulator behaves; times in seconds, money in dollars. `per_minute` and `concurrent` replace the tier's."""
 
     seed: int = 7
     keys: tuple[str, ...] = ("sim-key",)
@@ -23,6 +23,8 @@ class Options:
     image_s: float = 2.0
     tier: str = "ultra"
     balance: float = 1000.0
+    per_minute: int | None = None
+    concurrent: int | None = None
 
 
 @dataclass(slots=True)
@@ -46,7 +48,9 @@ class State:
     def reset(self) -> None:
         """Begin anew, as if just started."""
         options = self.options
-        self.account = Account(options.keys, options.tier, options.balance, self.clock)
+        self.account = Account(
+            options.keys, options.tier, options.balance, self.clock, options.per_minute, options.concurrent
+        )
         self.tasks = Tasks(options.seed, self.clock)
         self.faults = ArmedFaults()
         self.rotations = 0

@@ -1,7 +1,7 @@
 """The worker process: resources, pools, arq under supervision, and their end in order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -20,9 +20,9 @@ from worker.deliver_due import Deliver
 from worker.metrics_port import metrics_port
 from worker.reconcile import measure, reconcile
 from worker.supervisor import supervise
-from worker.sweep import sweep
+from worker.sweep import read_balance, sweep
 from worker.webhook_sender import TOTAL_S, WebhookSender
-from worker.work_pool import WorkPool
+from worker.work_pool import Handle, WorkPool
 
 POLL_LEASE_S: Final = READ_S + 10.0
 DELIVER_LEASE_S: Final = TOTAL_S + 10.0
@@ -64,15 +64,23 @@ def build_pools(resources: Resources, sender: WebhookSender) -> Pools:
         resources.clock,
     )
 
-    def pool(
-        due_set: DueSet, capacity: int, lease_s: float, handle: Callable[[str, str], Awaitable[object]]
-    ) -> WorkPool:
-        return WorkPool(due_set, capacity, lease_s, resources.schedule, handle, resources.metrics)
+    def pool(due_set: DueSet, capacity: int, lease_s: float, handle: Handle) -> WorkPool:
+        schedule = resources.schedule
+        lease = partial(schedule.lease, due_set, lease_s=lease_s)
+        return WorkPool(due_set, capacity, lease, schedule, handle, resources.metrics)
 
     return {
         "poll": pool("poll", settings.poll_concurrency, POLL_LEASE_S, resources.look),
         "deliver": pool("deliver", settings.deliver_concurrency, DELIVER_LEASE_S, deliver),
         "retain": pool("retain", RETAIN_CONCURRENCY, RETAIN_LEASE_S, resources.retain),
+        "submit": WorkPool(
+            "submit",
+            settings.submit_concurrency,
+            resources.queue.lease,
+            resources.schedule,
+            resources.submit_queued,
+            resources.metrics,
+        ),
     }
 
 
@@ -108,7 +116,7 @@ def cron_worker(resources: Resources) -> Worker:
     """Build arq for the crons, in a queue of their own: a flood of wake-ups cannot hold them up."""
 
     async def run_sweep(ctx: dict[Any, Any]) -> None:
-        await sweep(resources.schedule, resources.find_stuck, resources.metrics)
+        await sweep(resources.schedule, resources.find_stuck, resources.watch_account, resources.metrics)
 
     async def run_reconcile(ctx: dict[Any, Any]) -> None:
         await reconcile(resources.reconcile)
@@ -116,10 +124,14 @@ def cron_worker(resources: Resources) -> Worker:
     async def run_measure(ctx: dict[Any, Any]) -> None:
         await measure(resources.reconcile)
 
+    async def run_balance(ctx: dict[Any, Any]) -> None:
+        await read_balance(resources.watch_account)
+
     jobs = [
         # Every worker sweeps and measures for itself: a gauge that only one of them sets goes stale in the others.
         cron(run_sweep, name="sweep", second=set(SWEEP_SECONDS), unique=False, run_at_startup=True, keep_result=0),
         cron(run_reconcile, name="reconcile", minute=set(RECONCILE_MINUTES), second=35, timeout=300, keep_result=0),
+        cron(run_balance, name="balance", second={10, 40}, run_at_startup=True, keep_result=0),
         cron(run_measure, name="measure", second={5, 20, 35, 50}, unique=False, run_at_startup=True, keep_result=0),
     ]
     return _worker(resources, keys.CRON_QUEUE, cron_jobs=jobs)

@@ -1,17 +1,21 @@
-"""Cron: wake whoever should have been woken. Everything owed stands in the due sets, so this finds all lost work."""
+"""Crons: wake whoever should have been woken, measure what is owed, read the account's balance.
+
+Everything owed stands in the due sets, so the sweep finds all lost work.
+"""
 
 import structlog
 
-from service.domain.errors import StoreUnavailable
+from service.domain.errors import ReadFailed, StoreUnavailable
 from service.metrics import Metrics
 from service.stores.work_schedule import DUE_SETS, WorkSchedule
 from service.usecases.find_stuck import FindStuck
+from service.usecases.watch_account import WatchAccount
 
 log = structlog.get_logger()
 
 
-async def sweep(schedule: WorkSchedule, find_stuck: FindStuck, metrics: Metrics) -> None:
-    """Measure every due set, wake the workers for those with something due, and see to what is stuck."""
+async def sweep(schedule: WorkSchedule, find_stuck: FindStuck, watch_account: WatchAccount, metrics: Metrics) -> None:
+    """Measure every due set and the account, wake the workers for those with something due, see to what is stuck."""
     try:
         for due_set in DUE_SETS:
             owed = await schedule.owed(due_set)
@@ -22,6 +26,15 @@ async def sweep(schedule: WorkSchedule, find_stuck: FindStuck, metrics: Metrics)
         pending, broken = await schedule.lanes_owed()
         metrics.deliveries_pending.set(pending)
         metrics.receivers_broken.set(broken)
+        await watch_account.measure()
         await find_stuck.mend()
     except StoreUnavailable as away:
         log.warning("sweep put off", reason=str(away))
+
+
+async def read_balance(watch_account: WatchAccount) -> None:
+    """Read the account's balance; a read that fails is made again with the next run."""
+    try:
+        await watch_account()
+    except (ReadFailed, StoreUnavailable) as failed:
+        log.warning("balance not read", reason=str(failed))

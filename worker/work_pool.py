@@ -9,7 +9,7 @@ import structlog
 from service.domain.errors import StoreUnavailable
 from service.metrics import Metrics
 from service.stores.keys import DueSet
-from service.stores.work_schedule import WorkSchedule
+from service.stores.work_schedule import Leased, WorkSchedule
 
 LEASE_AT_ONCE: Final = 128
 """Most items leased in one go: more would wait for a place while their lease runs."""
@@ -22,14 +22,23 @@ has made more of the due set workable right now."""
 
 
 class WorkPool:
-    """Works on one due set. A wake-up or a freed place leases as many items as there are free places, never more."""
+    """Works on one due set, of which `lease` leases up to so many items.
+
+    A wake-up or a freed place leases as many as there are free places, never more.
+    """
 
     def __init__(
-        self, due_set: DueSet, capacity: int, lease_s: float, schedule: WorkSchedule, handle: Handle, metrics: Metrics
+        self,
+        due_set: DueSet,
+        capacity: int,
+        lease: Callable[[int], Awaitable[Leased]],
+        schedule: WorkSchedule,
+        handle: Handle,
+        metrics: Metrics,
     ) -> None:
         self._due_set: DueSet = due_set
         self._capacity = capacity
-        self._lease_s = lease_s
+        self._lease = lease
         self._schedule = schedule
         self._handle = handle
         self._metrics = metrics
@@ -51,7 +60,7 @@ class WorkPool:
             self._more_due = wanted <= 0
             if self._more_due:
                 return
-            leased = await self._schedule.lease(self._due_set, wanted, self._lease_s)
+            leased = await self._lease(wanted)
             for item_id in leased.ids:
                 task = asyncio.create_task(self._work(item_id, leased.token))
                 self._busy.add(task)

@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "model": ("model", "See the catalogue, and check a file of models."),
     "prediction": ("prediction", "See, cancel and audit predictions."),
     "endpoint": ("endpoint", "Register callback endpoints, and look after them."),
+    "upstream": ("upstream", "See and pause the company's account."),
     "secrets": ("secrets", "Look after the encryption of stored secrets."),
     "delivery": ("delivery", "See what was sent to teams, and send it again."),
 }

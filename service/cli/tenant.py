@@ -48,6 +48,7 @@ def _spec_options(decorated: Command) -> Command:
         click.option("--daily", type=int, default=None, help="Predictions a UTC day."),
         click.option("--monthly", type=int, default=None, help="Predictions a UTC month."),
         click.option("--budget-usd", default=None, help="Dollars a UTC month, e.g. 250.00."),
+        click.option("--max-queued", type=int, default=None, help="Submissions that wait for the account."),
         click.option("--shadow", multiple=True, type=click.Choice(LIMITS), help="Count this limit, refuse nothing."),
         click.option("--weight", type=int, default=None, help="Its share of the account."),
         click.option("--model", "models", multiple=True, help="A model it may use, * for any characters; repeat."),

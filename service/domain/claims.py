@@ -23,7 +23,7 @@ class Task:
 
 def span_ms(prediction: Prediction, submit_over_s: float) -> tuple[int, int]:
     """From when to when the task of a submission can have been made, if there is one."""
-    return prediction.created_at_ms - SKEW_MS, prediction.created_at_ms + int(submit_over_s * 1000) + SKEW_MS
+    return prediction.sent_at_ms - SKEW_MS, prediction.sent_at_ms + int(submit_over_s * 1000) + SKEW_MS
 
 
 def rivals_within_s(submit_over_s: float) -> float:
@@ -51,7 +51,7 @@ def claim(
     one_tenant = {claimant.tenant for claimant in claimants} == {mine.tenant}
     if len(claimants) != len(fitting) or not one_tenant or mine.id not in {one.id for one in claimants}:
         return "ambiguous"
-    claimants.sort(key=lambda one: (one.created_at_ms, one.id))
+    claimants.sort(key=lambda one: (one.sent_at_ms, one.id))
     fitting.sort(key=lambda task: (task.created_at_ms, task.upstream_id))
     return fitting[[one.id for one in claimants].index(mine.id)]
 

@@ -160,8 +160,21 @@ class AccountFault(UpstreamRefused):
     Its text does not repeat the upstream's: that may quote the key, and is not for tenants.
     """
 
+    paused = True
+    """Whether submissions are paused because of it."""
+
     def __init__(self, status: int) -> None:
         super().__init__(status, "it refuses the platform's account, which its operators have to mend; try again later")
+
+
+class AccountPaused(AccountFault):
+    """The same, known from an earlier submission: nothing was sent."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def __str__(self) -> str:
+        return f"submissions are paused: WaveSpeed refused the last one; {self.message}"
 
 
 class CapacityReached(UpstreamRefused):

@@ -1,4 +1,4 @@
-"""What a tenant may spend: five limits, each optional, and what a decision about them looks like. Pure.
+"""What a tenant may spend: six limits, each optional, and what a decision about them looks like. Pure.
 
 The arithmetic itself runs inside the admission script, where it is atomic; `GCRA` is described there.
 """
@@ -11,7 +11,7 @@ from typing import Final, Literal, get_args
 from service.domain.errors import BreakwaterError
 from service.domain.money import dollars
 
-LimitName = Literal["rate", "concurrency", "daily", "monthly", "budget"]
+LimitName = Literal["rate", "concurrency", "daily", "monthly", "budget", "queued"]
 LIMITS: Final[tuple[LimitName, ...]] = get_args(LimitName)
 """Every limit, in the order answers name them."""
 
@@ -33,7 +33,8 @@ DAY_S: Final = 86_400
 class Limits:
     """A tenant's limits; None means none. `burst` is how many may come at once (None: a minute's worth).
 
-    `budget_micros` is for one calendar month (UTC). Limits in `shadow` are counted and never refuse.
+    `budget_micros` is for one calendar month (UTC); `max_queued` is how many may wait for the account. Limits in
+    `shadow` are counted and never refuse.
     """
 
     rate_per_minute: int | None = None
@@ -42,6 +43,7 @@ class Limits:
     daily: int | None = None
     monthly: int | None = None
     budget_micros: int | None = None
+    max_queued: int | None = None
     shadow: frozenset[LimitName] = frozenset()
 
     @property
@@ -109,6 +111,8 @@ def _told(state: LimitState) -> str:
             return f"monthly budget of ${dollars(state.limit)}: ${dollars(left)} left, too little; {wait}"
         case "rate":
             return f"rate limit of {state.limit} submissions in {state.window_s} s: {left} left; {wait}"
+        case "queued":
+            return f"queue limit of {state.limit} submissions that wait for the account: {left} left; {wait}"
         case "concurrency":
             return f"concurrency limit of {state.limit} predictions at once: {left} left; {wait}"
         case _:

@@ -6,7 +6,9 @@ None where nothing changes. Times are unix milliseconds.
 ::
 
     submitting ──▶ created ──▶ processing ──▶ completed | failed
-        └──▶ unconfirmed ──┘ (found later)      (any of these ──▶ canceled; a running one ──▶ expired)
+      ▲ │  └──▶ unconfirmed ──┘ (found later)      (any of these ──▶ canceled; a running or queued one ──▶ expired)
+      │ ▼
+    queued (no capacity upstream)
 
 A canceled or expired prediction has ended for its tenant, while the upstream may still finish it and be paid: its money
 stays held until it is *closed*, by the upstream's verdict or by a day of silence.
@@ -22,10 +24,13 @@ from typing import Any, Final, Literal
 
 from pydantic_core import to_json
 
+from service.domain.capacity import ModelClass
+
 
 class State(StrEnum):
     """Where a prediction is in its life."""
 
+    QUEUED = "queued"
     SUBMITTING = "submitting"
     UNCONFIRMED = "unconfirmed"
     CREATED = "created"
@@ -51,7 +56,8 @@ ENDED: Final = frozenset({State.COMPLETED, State.FAILED, State.CANCELED, State.E
 # Back to unconfirmed goes only one that was found in a list, when better evidence gives its task to another.
 _RUNNING_MOVES = ENDED | {State.PROCESSING, State.UNCONFIRMED}
 LEGAL_MOVES: Final[Mapping[State, frozenset[State]]] = {
-    State.SUBMITTING: frozenset({State.CREATED, State.UNCONFIRMED, State.FAILED, State.CANCELED}),
+    State.QUEUED: frozenset({State.SUBMITTING, State.FAILED, State.CANCELED, State.EXPIRED}),
+    State.SUBMITTING: frozenset({State.QUEUED, State.CREATED, State.UNCONFIRMED, State.FAILED, State.CANCELED}),
     State.UNCONFIRMED: frozenset({State.CREATED, State.FAILED, State.CANCELED}),
     State.CREATED: _RUNNING_MOVES,
     State.PROCESSING: _RUNNING_MOVES - {State.PROCESSING},
@@ -90,8 +96,9 @@ Evidence = Literal["answer", "callback", "list", ""]
 """How a task is known to be a prediction's, the best evidence first: the answer to its own submission, a callback to
 the address only it was given, or its being the only fitting one in the upstream's list."""
 
-Closed = Literal["", "completed", "failed", "gone", "never_started", "orphaned"]
-"""How a canceled or expired prediction turned out upstream; "orphaned" when nobody ever said."""
+Closed = Literal["", "completed", "failed", "gone", "never_started", "orphaned", "unsent"]
+"""How a canceled or expired prediction turned out upstream; "orphaned" when nobody ever said, "unsent" for one that
+ended while it waited."""
 
 Encoding = Literal["", "base64"]
 """How outputs are read on WaveSpeed's face: as the URLs they are, or as what these hold, in base64."""
@@ -112,6 +119,8 @@ class Prediction:
 
     `day` is the UTC day it was admitted and is booked to, `money` what became of its price; both are "" in records
     written before there was a ledger. `booked_as` is what usage calls its model where that is not its id.
+    `submitted_at_ms` is when it was taken out of the queue, 0 for one that did not wait, or does; `model_class` is what
+    its model counts as upstream, `headers` the caller's that go there with it.
     `evidence` is how `upstream_id` came to be known. `expiring_sequence` is the sequence of the event that told of its
     outputs' end, 0 before. `encoding` is the form its caller wants outputs in on
     WaveSpeed's face; `metadata` the caller's own notes. One with `deleted_at_ms` is hidden from its tenant for good.
@@ -122,6 +131,9 @@ class Prediction:
     model: str
     state: State
     created_at_ms: int
+    submitted_at_ms: int = 0
+    model_class: ModelClass = "video"
+    headers: Mapping[str, str] = field(default_factory=dict)
     rev: int = 0
     input: bytes = b""
     input_bytes: int = 0
@@ -154,8 +166,13 @@ class Prediction:
 
     @property
     def watched(self) -> bool:
-        """Whether something is still to be found out about it upstream."""
-        return not self.state.ended or self.closing
+        """Whether something is still to be found out about it upstream, where it takes a place until then."""
+        return self.closing or not (self.state.ended or self.state is State.QUEUED)
+
+    @property
+    def sent_at_ms(self) -> int:
+        """When its submission began."""
+        return self.submitted_at_ms or self.created_at_ms
 
     @property
     def output_expires_at_ms(self) -> int:
@@ -211,10 +228,21 @@ def _moved(before: Prediction, to: State, **changed: Any) -> Change | None:
         return None
     event = EVENT_OF.get(to)
     sequence = before.sequence + (event is not None)
-    kept = before.input if len(before.input) <= INPUT_KEPT_BYTES else b""
+    small = len(before.input) <= INPUT_KEPT_BYTES
+    kept: dict[str, Any] = {} if to is State.QUEUED else {"headers": {}, "input": before.input if small else b""}
     money = MONEY_OF.get(to, before.money) if before.money == "held" else before.money
-    moved: dict[str, Any] = {"state": to, "rev": before.rev + 1, "sequence": sequence, "input": kept, "money": money}
-    return Change(replace(before, **moved | changed), event)
+    moved: dict[str, Any] = {"state": to, "rev": before.rev + 1, "sequence": sequence, "money": money}
+    return Change(replace(before, **kept | moved | changed), event)
+
+
+def put_back(before: Prediction, now_ms: int) -> Change | None:
+    """It was sent and provably not started, for reasons that are not its own: it waits in its old place.
+
+    One that was canceled meanwhile is closed by that instead, and costs nothing.
+    """
+    if before.closing and not before.upstream_id:
+        return _closed(before, "never_started", now_ms)
+    return _moved(before, State.QUEUED, submitted_at_ms=0)
 
 
 def confirmed(
@@ -263,7 +291,14 @@ def ended_by_gateway(
 ) -> Change | None:
     """An end the upstream did not announce (canceled, expired, ...); callers of WaveSpeed's face read `failed`."""
     answer = {**before.answer, "status": State.FAILED.value, "error": reason}
-    return _moved(before, state, answer=answer, ended_at_ms=now_ms)
+    return _moved(before, state, answer=answer, ended_at_ms=now_ms, **_unsent(before, state, now_ms))
+
+
+def _unsent(before: Prediction, state: State, now_ms: int) -> dict[str, Any]:
+    """What a canceled or expired one costs is known at once if it never left the queue: nothing."""
+    if before.state is not State.QUEUED or state is State.FAILED:
+        return {}
+    return {"money": "released", "closed": "unsent", "closed_at_ms": now_ms}
 
 
 def never_started(before: Prediction, reason: str, now_ms: int) -> Change | None:
@@ -304,7 +339,8 @@ def deleted(before: Prediction, now_ms: int) -> Change | None:
     }
     if before.state.ended:
         return Change(replace(before, **wiped, rev=before.rev + 1))
-    change = _moved(before, State.CANCELED, ended_at_ms=now_ms, **wiped)
+    unsent = _unsent(before, State.CANCELED, now_ms)
+    change = _moved(before, State.CANCELED, ended_at_ms=now_ms, **wiped, **unsent)
     return change and Change(replace(change.after, sequence=before.sequence))
 
 

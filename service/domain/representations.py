@@ -26,7 +26,7 @@ def wavespeed_prediction(prediction: Prediction, base_url: str) -> dict[str, Any
 
 
 def native_prediction(prediction: Prediction, base_url: str) -> dict[str, Any]:
-    """The native shape: what webhooks carry as `data`."""
+    """The native shape: what webhooks carry as `data`. Of one that waits, its reader may be told its place as well."""
     ended = prediction.ended_at_ms or None
     answer = prediction.answer
     return {

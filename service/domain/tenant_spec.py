@@ -54,8 +54,9 @@ class LimitsSpec(BaseModel):
     budget_usd: Annotated[str, Field(pattern=_DOLLARS)] | None = Field(
         None, description="Dollars a UTC calendar month, as text."
     )
+    max_queued: _Count | None = Field(None, description="Submissions that wait for the account, at once.")
     shadow: list[LimitName] = Field(
-        default_factory=list, max_length=5, description="Limits that are counted and refuse nothing."
+        default_factory=list, max_length=6, description="Limits that are counted and refuse nothing."
     )
 
     @model_validator(mode="after")
@@ -73,6 +74,7 @@ class LimitsSpec(BaseModel):
             self.daily,
             self.monthly,
             None if self.budget_usd is None else micros(self.budget_usd),
+            self.max_queued,
             frozenset(self.shadow),
         )
 
@@ -115,6 +117,7 @@ class TenantSpec(BaseModel):
                 daily=limits.daily,
                 monthly=limits.monthly,
                 budget_usd=None if limits.budget_micros is None else dollars(limits.budget_micros),
+                max_queued=limits.max_queued,
                 shadow=sorted(limits.shadow),
             ),
             models=None if tenant.models is None else list(tenant.models),

@@ -215,7 +215,7 @@ _KINDS: Final[tuple[tuple[type[BreakwaterError], Kind], ...]] = (
         Kind(
             "upstream_capacity",
             429,
-            "The company's WaveSpeed account is at its limit. Nothing was charged.",
+            "The company's WaveSpeed account is at its limit; submissions wait then, uploads do not.",
             "Try again.",
             retry_after_s=10,
         ),

@@ -17,6 +17,10 @@ KEY: Final = re.compile(r'"(?P<quoted>[\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|(?P<
 """Printable ASCII, quoted or bare."""
 
 
+LOW_BALANCE: Final = "upstream-balance-low"
+"""What `Breakwater-Warning` says while the company's account has little money left."""
+
+
 def idempotency_key(request: Request) -> str:
     """The key, or "" when there is none. Raises `InvalidInput` for one that is empty, too long or not ASCII."""
     given = request.headers.getlist("idempotency-key")
@@ -29,8 +33,9 @@ def idempotency_key(request: Request) -> str:
 
 
 def accepted_headers(accepted: Accepted) -> dict[str, str]:
-    """What the answer to an accepted submission says beside its body: the limits, whether it was given before, and
-    whether its model is on its way out.
+    """What the answer to an accepted submission says beside its body: the limits, whether it was given before, whether
+    its model is on its way out, and whether the account is running out of money.
     """
     replayed = {"idempotent-replayed": "true"} if accepted.replayed else {}
-    return quota_headers(accepted.states) | replayed | deprecation_headers(accepted.model)
+    low = {"breakwater-warning": LOW_BALANCE} if accepted.low_balance else {}
+    return quota_headers(accepted.states) | replayed | deprecation_headers(accepted.model) | low

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from service.domain.predictions import ENDED
+from service.domain.predictions import ENDED, State
 from service.stores import keys
 from service.stores.answers import pairs
 from service.stores.commands import Commands
@@ -20,7 +20,7 @@ PAGE: Final = 512
 """Predictions read at a time."""
 
 _ENDED: Final = frozenset(state.value for state in ENDED)
-_FIELDS: Final = ("day", "model", "booked_as", "state", "money", "price_micros")
+_FIELDS: Final = ("day", "model", "booked_as", "state", "money", "price_micros", "closed")
 _RECOMPUTED: Final = ("admitted", "completed", "failed", "canceled", "expired", "held", "settled", "released")
 
 
@@ -34,6 +34,7 @@ class Booked:
     state: str
     money: str
     price_micros: int
+    closed: str = ""
 
     @property
     def holds_slot(self) -> bool:
@@ -42,7 +43,8 @@ class Booked:
 
     def columns(self) -> Counter[str]:
         """What it adds to its row of usage."""
-        added = Counter({"admitted": 1})
+        given_back = self.closed == "unsent" and self.state == State.CANCELED
+        added = Counter({"admitted": 0 if given_back else 1})
         if self.money:
             added[self.money] += self.price_micros
         if self.state in _ENDED:
@@ -98,9 +100,11 @@ class Books:
                 *(self._commands("HMGET", keys.prediction(raw.decode()), *_FIELDS) for raw in ids)
             )
             for raw, record in zip(ids, records, strict=True):
-                day, model, booked_as, state, money, price = (value.decode() if value else "" for value in record)
+                day, model, booked_as, state, money, price, closed = (
+                    value.decode() if value else "" for value in record
+                )
                 if state:
-                    yield Booked(raw.decode(), day, booked_as or model, state, money, int(price or 0))
+                    yield Booked(raw.decode(), day, booked_as or model, state, money, int(price or 0), closed)
 
     async def mend_day(self, tenant_id: str, month: Month, day: str, expected: Mapping[str, int]) -> bool:
         """Write what a day's usage must be (field → value); False when something was booked to it meanwhile."""

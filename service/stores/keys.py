@@ -16,6 +16,7 @@
 | bw:tenant:{t}:ledger:{month} | hash | money and counts of one month | LEDGER_MS, renewed on admission |
 | bw:tenant:{t}:usage:{month} | hash | the same by day and model | LEDGER_MS, renewed on admission |
 | bw:idempotency:{sha256} | hash | the submission an idempotency key belongs to | IDEMPOTENCY_MS |
+| bw:abandoned:{sha256} | string | that a caller is held, or which prediction one has left | minutes: see `Abandoned` |
 | bw:audit | list | the newest administrative actions, JSON | permanent: ≤ AUDIT_ENTRIES |
 | bw:key:{sha256} | hash | one API key: its tenant, name, dates | permanent until revoked |
 | bw:prediction:{id} | hash | one prediction | UNFINISHED_MS, then ENDED_MS, unless purged before |
@@ -34,6 +35,14 @@
 | bw:lane:{l}:dead | zset | its dead letters, by time | DELIVERY_MS, renewed by each; ≤ DEAD_LETTERS |
 | bw:due:poll, :retain | zset | prediction id by due time in ms: what is owed | permanent: one entry per live record |
 | bw:due:deliver | zset | lane by when it is next worth looking at | permanent: one entry per lane in use |
+| bw:due:submit | zset | prediction id by time of submission in ms: what waits | permanent: ≤ max_queued per tenant |
+| bw:waiting:{class} | zset | tenant with submissions of the class that wait, by tag | permanent: one per tenant |
+| bw:waiting:{class}:{t} | zset | a tenant's submissions that wait, by time in ms | permanent: ≤ max_queued |
+| bw:waiting:tags | hash | tag each tenant has got to in each class, while anybody waits | permanent: two per tenant |
+| bw:starts:{class} | zset | submissions sent in the last minute, by when they were over | until that is so |
+| bw:leased:{call} | list | what one call took out of the queue, should its answer get lost | a minute |
+| bw:suspects | set | models the upstream refuses though the account is good | an hour; ≤ SUSPECTS |
+| bw:account | hash | what is known of the account: lowered limits, back-off, pause, balance | permanent: one |
 | bw:upstream-reads | string | when the account's rate of reads is all free again, in µs | until then |
 | bw:upstream-secret | hash | secrets WaveSpeed signs its callbacks with, encrypted: the last two | permanent: one |
 | bw:dead | zset | deliveries given up, by time | DELIVERY_MS, renewed by each; ≤ DEAD_LETTERS |
@@ -46,6 +55,7 @@ arq's other keys (`arq:job:*`, `arq:in-progress:*`, `arq:retry:*`, health checks
 import re
 from typing import Final, Literal
 
+from service.domain.capacity import ModelClass
 from service.domain.predictions import RETENTION_MS
 
 DAY_MS: Final = 86_400_000
@@ -83,8 +93,9 @@ AUDIT_ENTRIES: Final = 10_000
 DEAD_LETTERS: Final = 100_000
 """How many given-up deliveries the dead-letter index keeps; the oldest leave first."""
 
-DueSet = Literal["poll", "deliver", "retain"]
-"""The due sets: predictions to look at, receivers to deliver to, ended predictions whose time runs out."""
+DueSet = Literal["poll", "deliver", "retain", "submit"]
+"""The due sets: predictions to look at, receivers to deliver to, ended predictions whose time runs out, and submissions
+that wait for capacity."""
 
 TENANT_PREFIX: Final = "bw:tenant:"
 API_KEY_PREFIX: Final = "bw:key:"
@@ -94,6 +105,10 @@ CANARY: Final = "bw:canary"
 AUDIT: Final = "bw:audit"
 OPEN: Final = "bw:open"
 ORPHANED: Final = "bw:orphaned"
+ACCOUNT: Final = "bw:account"
+SUSPECTS: Final = "bw:suspects"
+WAITING_PREFIX: Final = "bw:waiting:"
+UNCONFIRMED_PREFIX: Final = "bw:unconfirmed:"
 UPSTREAM_READS: Final = "bw:upstream-reads"
 UPSTREAM_SECRET: Final = "bw:upstream-secret"  # noqa: S105 the name of a key
 QUEUE: Final = "arq:queue"
@@ -105,7 +120,7 @@ LANE_PREFIX: Final = "bw:lane:"
 PREDICTION_PREFIX: Final = "bw:prediction:"
 
 PERMANENT: Final = re.compile(
-    r"bw:(tenants|tenant:[^:]+(:keys|:endpoints)?|key:[0-9a-f]{64}|due:(poll|deliver|retain)|canary|audit|open|orphaned|upstream-secret)|arq:(queue|cron)"
+    r"bw:(tenants|tenant:[^:]+(:keys|:endpoints)?|key:[0-9a-f]{64}|due:(poll|deliver|retain|submit)|waiting:(tags|(video|image)(:[^:]+)?)|account|canary|audit|open|orphaned|upstream-secret)|arq:(queue|cron)"
 )
 """The keys that may lack a lifetime; the table says what bounds each."""
 
@@ -175,6 +190,11 @@ def idempotency(digest: str) -> str:
     return f"bw:idempotency:{digest}"
 
 
+def abandoned(digest: str) -> str:
+    """String: what is known of a synchronous request, by tenant and request."""
+    return f"bw:abandoned:{digest}"
+
+
 def api_key(digest: str) -> str:
     """Hash: one API key, found by its SHA-256 in hex."""
     return f"{API_KEY_PREFIX}{digest}"
@@ -197,7 +217,22 @@ def prediction_deliveries(prediction_id: str) -> str:
 
 def unconfirmed(model: str, input_sha256: str) -> str:
     """Sorted set: predictions of a model and inputs that may have a task nobody knows of, by admission in ms."""
-    return f"bw:unconfirmed:{model}:{input_sha256}"
+    return f"{UNCONFIRMED_PREFIX}{model}:{input_sha256}"
+
+
+def waiting(model_class: ModelClass, tenant_id: str = "") -> str:
+    """Sorted set: a tenant's submissions of a class that wait, by time in ms; without a tenant, the tenants by tag."""
+    return f"{WAITING_PREFIX}{model_class}" + (f":{tenant_id}" if tenant_id else "")
+
+
+def leased(call: str) -> str:
+    """List: what one call took out of the queue."""
+    return f"bw:leased:{call}"
+
+
+def starts(model_class: ModelClass) -> str:
+    """Sorted set: submissions of a class of models that were sent in the last minute, by when they were over."""
+    return f"bw:starts:{model_class}"
 
 
 def upstream_task(upstream_id: str) -> str:

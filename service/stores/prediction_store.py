@@ -29,6 +29,7 @@ RECORD_VERSION: Final = "1"
 _INTEGERS: Final = frozenset(
     {
         "created_at_ms",
+        "submitted_at_ms",
         "rev",
         "input_bytes",
         "price_micros",
@@ -51,6 +52,7 @@ def _reader(name: str) -> Callable[[bytes], Any]:
     special: dict[str, Callable[[bytes], Any]] = {
         "answer": from_json,
         "metadata": from_json,
+        "headers": from_json,
         "input": bytes,
         "state": _STATES.__getitem__,
     }
@@ -70,11 +72,15 @@ Move = Literal["moved", "stale", "gone", "claimed"]
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What came of a transition: was it written, how many deliveries it made, who else has the upstream task."""
+    """What came of a transition: was it written, how many deliveries it made, who else has the upstream task.
+
+    `waiting` says whether submissions wait for capacity.
+    """
 
     outcome: Move
     deliveries: int = 0
     owner: str = ""
+    waiting: bool = False
 
 
 class ReadyAnswer(NamedTuple):
@@ -91,7 +97,7 @@ def record_of(prediction: Prediction) -> list[bytes | str]:
 
 def _encode(name: str, value: Any) -> bytes | str:
     """Write one field of a prediction as Redis holds it."""
-    if name in ("answer", "metadata"):
+    if name in ("answer", "metadata", "headers"):
         return json_bytes(value)
     return value if isinstance(value, bytes | str) else str(value)
 
@@ -185,6 +191,8 @@ class PredictionStore:
             keys.tenant_predictions(after.tenant),
             keys.DEAD,
             keys.tenant_dead(after.tenant),
+            keys.due("submit"),
+            keys.starts(after.model_class),
             keys.tenant_deleted(after.tenant),
         ]
         verdict, *told = await self._scripts.run(
@@ -216,12 +224,21 @@ class PredictionStore:
                 keys.EVENTS,
                 keys.MOVES,
                 "hide" if after.deleted_at_ms and not before.deleted_at_ms else "",
+                _in_queue(before, after),
+                after.model_class,
+                after.tenant,
+                after.created_at_ms,
+                keys.WAITING_PREFIX,
+                "over" if _submission_over(before, after) else "",
+                keys.TENANT_PREFIX,
+                -1 if after.closed == "unsent" and after.state is State.CANCELED else 0,
                 *changed,
             ],
         )
         if verdict == b"claimed":
             return Moved("claimed", owner=told[0].decode())
-        return Moved(verdict.decode(), told[0] if told else 0)
+        deliveries, waiting = told or (0, 0)
+        return Moved(verdict.decode(), deliveries, waiting=bool(waiting))
 
     async def unconfirmed_twins(self, prediction: Prediction, within_s: float) -> list[Prediction] | None:
         """Predictions of the same model and inputs, admitted within so many seconds of it, whose task nobody knows.
@@ -230,7 +247,7 @@ class PredictionStore:
         than `MAX_TWINS`.
         """
         key, span_ms = keys.unconfirmed(prediction.model, prediction.input_sha256), int(within_s * 1000)
-        first, last = prediction.created_at_ms - span_ms, prediction.created_at_ms + span_ms
+        first, last = prediction.sent_at_ms - span_ms, prediction.sent_at_ms + span_ms
         ids = await self._commands("ZRANGE", key, first, last, "BYSCORE", "LIMIT", 0, MAX_TWINS + 1)
         if len(ids) > MAX_TWINS:
             return None
@@ -247,6 +264,9 @@ class PredictionStore:
         found = await self._commands("ZRANGE", keys.OPEN, "-inf", now_ms, "BYSCORE", "LIMIT", 0, limit, "WITHSCORES")
         ids, since_ms = found[::2], found[1::2]
         predictions = await asyncio.gather(*(self.load(raw.decode()) for raw in ids))
+        vanished = [raw for raw, prediction in zip(ids, predictions, strict=True) if prediction is None]
+        if vanished:  # it takes no place in the account any more
+            await self._commands("ZREM", keys.OPEN, *vanished)
         return [
             (prediction, int(float(since)))
             for prediction, since in zip(predictions, since_ms, strict=True)
@@ -306,6 +326,23 @@ def _claim(before: Prediction, after: Prediction) -> str:
     if after.upstream_id == before.upstream_id:
         return ""
     return "claim" if after.upstream_id else "release"
+
+
+def _in_queue(before: Prediction, after: Prediction) -> str:
+    """What a change means for the queue; one that was taken out of it in vain has not had its turn."""
+    was, waits = before.state is State.QUEUED, after.state is State.QUEUED
+    if was == waits:
+        return ""
+    if was:
+        return "leave"
+    return "back" if before.submitted_at_ms else "join"
+
+
+def _submission_over(before: Prediction, after: Prediction) -> bool:
+    """Whether a change tells that its submission is over. Its tenant's cancellation does not: it may be under way."""
+    if before.state is State.CANCELED:
+        return not before.upstream_id and bool(after.upstream_id or after.closed)
+    return before.state is State.SUBMITTING and after.state is not State.CANCELED
 
 
 def _membership(before: Prediction, change: Change) -> str:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from service.domain.capacity import CLASSES, Capacity
 from service.domain.errors import (
+    AccountPaused,
     IdempotencyConflict,
     IdempotencyMismatch,
     ModelDenied,
@@ -28,13 +30,16 @@ from service.domain.limits import (
     Window,
     window_of,
 )
-from service.domain.predictions import Prediction
+from service.domain.predictions import Prediction, State
 from service.domain.usage import UsageRow
 from service.stores import keys
 from service.stores.answers import pairs
 from service.stores.commands import Commands
 from service.stores.prediction_store import RECORD_VERSION, record_of
 from service.stores.scripts import Scripts
+
+MAX_QUEUED: Final = 10_000
+"""How many submissions a tenant may have waiting for capacity, unless it is told otherwise."""
 
 LIVE_MS: Final = 7_000
 """How long a copy of a submission counts as being answered: longer than any answer takes. Later it has crashed."""
@@ -52,21 +57,36 @@ class IdempotencyKey:
 class Admission:
     """An admitted submission: its record with the day it is booked to, and where the tenant's limits stand now.
 
-    `replayed_id` names the prediction of an earlier copy instead; then nothing was admitted.
+    It is to be sent at once, unless it is `queued`. `low` says that the account's balance is. `replayed_id` names the
+    prediction of an earlier copy instead; then nothing was admitted.
     """
 
     prediction: Prediction
     states: tuple[LimitState, ...] = ()
     replayed_id: str = ""
+    low: bool = False
 
 
 class QuotaLedger:
-    """Limits, money and usage in Redis. `now_ms` replaces the server's clock in tests."""
+    """Limits, money and usage in Redis. `now_ms` replaces the server's clock in tests.
 
-    def __init__(self, commands: Commands, scripts: Scripts, now_ms: Callable[[], int] | None = None) -> None:
+    `capacity` is the account's: a submission that finds none waits. `max_queued` is how many a tenant may have waiting
+    that has no limit of its own for that.
+    """
+
+    def __init__(
+        self,
+        commands: Commands,
+        scripts: Scripts,
+        now_ms: Callable[[], int] | None = None,
+        capacity: Capacity | None = None,
+        max_queued: int = MAX_QUEUED,
+    ) -> None:
         self._commands = commands
         self._scripts = scripts
         self._now_ms = now_ms
+        self._capacity = capacity or Capacity()
+        self._max_queued = max_queued
 
     async def admit(
         self,
@@ -81,7 +101,7 @@ class QuotaLedger:
         It is looked at within `look_within_s` whatever happens, and counts as stuck if it has not moved after
         `stuck_after_s`; its slot is looked at after `slot_s`. Raises, with
         nothing written: `QuotaExceeded`, `NotFound` (a deleted tenant), `TenantSuspended`, `ModelDenied`,
-        `IdempotencyMismatch`, `IdempotencyConflict`.
+        `AccountFault`, `IdempotencyMismatch`, `IdempotencyConflict`.
         """
         script_keys = [
             keys.prediction(intent.id),
@@ -92,8 +112,11 @@ class QuotaLedger:
             keys.tenant_rate(intent.tenant),
             keys.OPEN,
             keys.unconfirmed(intent.model, intent.input_sha256),
+            keys.ACCOUNT,
+            keys.due("submit"),
+            keys.starts(intent.model_class),
         ]
-        outcome, now_ms, found, *limits = await self._scripts.run(
+        outcome, now_ms, found, *more = await self._scripts.run(
             "admit",
             keys=[*script_keys, keys.idempotency(idempotency.digest)] if idempotency else script_keys,
             args=[
@@ -113,15 +136,24 @@ class QuotaLedger:
                 keys.IDEMPOTENCY_MS,
                 keys.UNCONFIRMED_MS,
                 int(stuck_after_s * 1000),
+                intent.model_class,
+                _argument(self._capacity.concurrency),
+                _argument(self._capacity.per_minute.get(intent.model_class)),
+                self._max_queued,
+                keys.WAITING_PREFIX,
+                intent.tenant,
+                intent.created_at_ms,
                 "v",
                 RECORD_VERSION,
                 *record_of(intent),
             ],
         )
-        states = _states(limits, now_ms)
+        states = _states(more[1:], now_ms)
         match outcome:
-            case b"admitted":
-                return Admission(replace(intent, day=found.decode() if found else ""), states)
+            case b"admitted" | b"queued":
+                state = State.QUEUED if outcome == b"queued" else intent.state
+                admitted = replace(intent, day=found.decode() if found else "", state=state)
+                return Admission(admitted, states, low=bool(more[0]))
             case b"replay":
                 return Admission(intent, replayed_id=found.decode())
             case b"refused":
@@ -132,17 +164,22 @@ class QuotaLedger:
                 raise TenantSuspended(f"tenant {intent.tenant} is suspended")
             case b"model denied":
                 raise ModelDenied(f"tenant {intent.tenant} may not use model {intent.model}")
+            case b"account":
+                raise AccountPaused
             case b"live":
                 raise IdempotencyConflict("a submission with this Idempotency-Key is being answered just now")
             case b"mismatch":
                 raise IdempotencyMismatch("this Idempotency-Key was used for another request")
         raise AssertionError(f"unreachable: admit answered {outcome!r}")
 
-    async def withdraw(self, intent: Prediction, idempotency: IdempotencyKey | None = None) -> bool:
+    async def withdraw(
+        self, intent: Prediction, idempotency: IdempotencyKey | None = None, *, unsent: bool = False
+    ) -> bool:
         """Forget an admission that started nothing; False when it must not be forgotten.
 
         That is when it has moved on, or a copy of its request may have been answered with its id by now.
-        Count, slot and idempotency key are given back, the money is released; the rate stays spent.
+        Count, slot and idempotency key are given back, the money is released; the rate stays spent, and the account's
+        too unless it is `unsent`.
         """
         script_keys = [
             keys.prediction(intent.id),
@@ -151,6 +188,8 @@ class QuotaLedger:
             keys.tenant_slots(intent.tenant),
             keys.OPEN,
             keys.unconfirmed(intent.model, intent.input_sha256),
+            keys.due("submit"),
+            keys.starts(intent.model_class),
         ]
         gone = await self._scripts.run(
             "withdraw",
@@ -160,6 +199,10 @@ class QuotaLedger:
                 keys.ledger(intent.tenant),
                 keys.usage(intent.tenant),
                 "" if self._now_ms is None else self._now_ms(),
+                int(unsent),
+                intent.tenant,
+                intent.model_class,
+                keys.WAITING_PREFIX,
             ],
         )
         return bool(gone)
@@ -194,6 +237,7 @@ class QuotaLedger:
         window = window_of(now_ms)
         ledger = await self.ledger(tenant_id, window.month)
         slots = await self._commands("ZCARD", keys.tenant_slots(tenant_id))
+        waiting = [await self._commands("ZCARD", keys.waiting(one, tenant_id)) for one in CLASSES]
         full_at = await self._commands("GET", keys.tenant_rate(tenant_id))
         states = []
         if limits.rate_per_minute is not None:
@@ -203,12 +247,18 @@ class QuotaLedger:
             ("daily", limits.daily, ledger.admitted_by_day.get(window.day, 0)),
             ("monthly", limits.monthly, ledger.admitted),
             ("budget", limits.budget_micros, ledger.spent),
+            ("queued", limits.max_queued, sum(waiting)),
         )
         for name, limit, used in spent:
             if limit is not None:
                 left = limit - used
                 states.append(_windowed(name, limit, left, now_ms, window, _verdict(limit, left)))
         return tuple(states)
+
+
+def _argument(limit: int | None) -> int | str:
+    """A limit for a script, "" for none."""
+    return "" if limit is None else limit
 
 
 def _rate_standing(limits: Limits, full_at_us: int, now_ms: int) -> LimitState:

@@ -23,7 +23,7 @@ from service.stores.commands import Commands
 from service.stores.keys import DueSet
 from service.stores.scripts import Scripts
 
-DUE_SETS: Final[tuple[DueSet, ...]] = ("poll", "deliver", "retain")
+DUE_SETS: Final[tuple[DueSet, ...]] = ("poll", "deliver", "retain", "submit")
 
 SLOT_MS: Final = 250
 """Length of a wake-up slot: how late, at most, a due item is noticed because of slots."""
@@ -102,6 +102,7 @@ class WorkSchedule:
         """Lease up to `limit` due items for `lease_s`; they fall due again by themselves if nobody completes them."""
         if due_set == "deliver":
             return await self._lease_deliveries(limit, lease_s)
+        assert due_set != "submit"  # noqa: S101 what waits for capacity is taken out by `SubmissionQueue`
         rate = self.reads_per_s if due_set == "poll" else None
         token, next_due_ms, *ids = await self._scripts.run(
             "lease_due",

@@ -34,6 +34,7 @@ from service.upstream.key import UpstreamKey
 from service.upstream.payloads import (
     ListedTask,
     Started,
+    balance_answer,
     list_answer,
     result_answer,
     secret_answer,
@@ -61,7 +62,7 @@ _CONNECTIONS: Final = 512
 LIST_PAGE: Final = 100
 """Tasks on one page of a list: the most the upstream gives."""
 
-Operation = Literal["submit", "result", "list", "webhook_secret", "upload"]
+Operation = Literal["submit", "result", "list", "webhook_secret", "balance", "upload"]
 Answer = TypeVar("Answer")
 
 
@@ -152,6 +153,13 @@ class WaveSpeed:
             headers={"authorization": self.key.authorization()},
         )
         return await self._read("webhook_secret", request, secret_answer)
+
+    async def balance(self) -> int:
+        """The account's balance in micro-dollars. Raises `ReadFailed`."""
+        request = httpx2.Request(
+            "GET", f"{self.base_url}/api/v3/balance", headers={"authorization": self.key.authorization()}
+        )
+        return await self._read("balance", request, balance_answer)
 
     async def _read(
         self, operation: Operation, request: httpx2.Request, read: Callable[[int, bytes, float | None], Answer]

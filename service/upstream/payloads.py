@@ -9,11 +9,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 from typing import Any, Final
 
 from pydantic_core import from_json
 
 from service.domain.errors import AccountFault, CapacityReached, OutcomeUnknown, ReadFailed, UpstreamRefused
+from service.domain.money import micros
 from service.domain.predictions import Observation, fingerprint
 
 _COMPLETED: Final = frozenset({"completed", "succeeded"})
@@ -167,6 +169,14 @@ def secret_answer(status: int, body: bytes, retry_after_s: float | None) -> str:
     if not isinstance(secret, str) or len(secret) < MIN_SECRET:
         raise ReadFailed("no secret")
     return secret
+
+
+def balance_answer(status: int, body: bytes, retry_after_s: float | None) -> int:
+    """Read the account's balance, in micro-dollars. Raises `ReadFailed`."""
+    balance = _read_data(status, body, retry_after_s).get("balance")
+    if isinstance(balance, bool) or not isinstance(balance, int | float) or not isfinite(balance):
+        raise ReadFailed("no balance")
+    return micros(str(balance))
 
 
 def upload_answer(status: int, body: bytes, retry_after_s: float | None) -> Mapping[str, Any]:

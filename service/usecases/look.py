@@ -86,7 +86,7 @@ class Look:
 
     async def _search(self, prediction: Prediction, token: str) -> Result:
         """A submission without an upstream id: it is looked for, and after the bound given up."""
-        age_s = self.clock() - prediction.created_at_ms / 1000
+        age_s = self.clock() - prediction.sent_at_ms / 1000
         to_wait_s = self.find_task.submit_over_s - age_s
         if to_wait_s > 0:  # its POST may still be under way, and so may a twin's
             await self.schedule.put_back("poll", prediction.id, token, to_wait_s)

@@ -1,47 +1,46 @@
 """Accept one submission: make the intent durable, start it upstream at most once, arrange the first look."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from random import random
 from typing import Any, Final
 
 import structlog
 from uuid_utils import uuid7
 
 from service.domain.callback_address import CallbackPolicy
+from service.domain.capacity import class_of
 from service.domain.catalogue import Catalogue, Model
 from service.domain.errors import (
+    AccountFault,
     BreakwaterError,
     IdempotencyConflict,
     NeverSent,
-    OutcomeUnknown,
     Overloaded,
     StoreUnavailable,
     UpstreamError,
     UpstreamRefused,
 )
 from service.domain.limits import LimitState, QuotaExceeded
-from service.domain.polling import first_look_s
 from service.domain.predictions import (
+    Change,
     Encoding,
     Prediction,
     State,
-    confirmed,
     fingerprint,
     initial_answer,
     json_bytes,
     never_started,
-    outcome_unknown,
 )
 from service.domain.tenants import Tenant
 from service.domain.timetable import Timetable
 from service.metrics import Metrics
+from service.stores.insisting import insist
 from service.stores.prediction_store import PredictionStore
 from service.stores.quota_ledger import IdempotencyKey, QuotaLedger
-from service.upstream.client import SUBMIT_OVER_S, WaveSpeed
-from service.upstream.payloads import Started
+from service.upstream.client import SUBMIT_OVER_S
+from service.usecases.start import Start
 from service.usecases.transition import Decide, Transition
 
 ANSWER_WITHIN_S: Final = 5.5
@@ -52,9 +51,6 @@ SLOT_MARGIN_S: Final = 600.0
 
 MAX_RUNNING: Final = 2_048
 """Most submissions in flight in one process: each holds its body until the upstream has answered."""
-
-_RECORD_DELAYS_S: Final = (0.1, 0.3, 1.0, 3.0, 10.0, 10.0, 10.0)
-"""Waits before writing again what came of an admission when Redis was away: it is known nowhere else."""
 
 log = structlog.get_logger()
 
@@ -84,10 +80,15 @@ class Submission:
         if not self.idempotency_key:
             return None
         scope = json_bytes([tenant_id, self.route, self.idempotency_key])
+        return IdempotencyKey(sha256(scope).hexdigest(), self.fingerprint)
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for submissions that ask for the same."""
         asked: list[Any] = [self.model, self.callback_url, dict(self.inputs)]
         if self.encoding or self.metadata:
             asked += [self.encoding, dict(self.metadata)]
-        return IdempotencyKey(sha256(scope).hexdigest(), fingerprint(asked))
+        return fingerprint(asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +96,15 @@ class Accepted:
     """An accepted submission: its prediction as it was admitted, which is what its caller is told of it, whatever
     has become of it since; its model; and where the tenant's limits stand.
 
-    `replayed` when an earlier copy with the same idempotency key was accepted, and this is its answer again.
+    `replayed` when an earlier copy with the same idempotency key was accepted, and this is its answer again;
+    `low_balance` when the company's account has little money left.
     """
 
     prediction: Prediction
     model: Model
     states: tuple[LimitState, ...] = ()
     replayed: bool = False
+    low_balance: bool = False
 
 
 @dataclass(slots=True)
@@ -114,27 +117,23 @@ class _Story:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """The use case. Its POSTs run in tasks of their own: a caller who hangs up changes nothing, a drain waits.
-
-    `upstream_callback` gives the address WaveSpeed is to call when a prediction ends, or "".
-    """
+    """The use case. Its POSTs run in tasks of their own: a caller who hangs up changes nothing, a drain waits."""
 
     ledger: QuotaLedger
     predictions: PredictionStore
     transition: Transition
-    upstream: WaveSpeed
+    start: Start
     catalogue: Catalogue
     timetable: Timetable
     callbacks: CallbackPolicy
     metrics: Metrics
     require_room: Callable[[], None]
     clock: Callable[[], float]
-    upstream_callback: Callable[[str], str] = lambda _: ""
     answer_within_s: float = ANSWER_WITHIN_S
     running: set[asyncio.Task[Prediction]] = field(default_factory=set)
 
     async def __call__(self, tenant: Tenant, submission: Submission) -> Accepted:
-        """Return the prediction, `created` as far as the caller is concerned.
+        """Return the prediction, `created` as far as the caller is concerned, or `queued` while the account is busy.
 
         Raises, with nothing charged and nothing running: `NotFound` (model), `ModelRetired`, `InvalidInput`,
         `CallbackDenied`, `TenantSuspended`, `ModelDenied`, `QuotaExceeded`, `IdempotencyMismatch`,
@@ -170,21 +169,28 @@ class Submit:
         if admission.replayed_id:
             return await self._replayed(admission.replayed_id, intent, tenant, model)
         self._count(tenant, admission.states)
-        await self._answered(admission.prediction, model, submission, idempotency)
-        return Accepted(admission.prediction, model, admission.states)
+        prediction = admission.prediction
+        if prediction.state is State.QUEUED:
+            self.start.count(prediction, "queued")
+            self.start.schedule.wake("submit", 0.0)
+        else:
+            prediction = await self._answered(prediction, idempotency)
+        return Accepted(prediction, model, admission.states, low_balance=admission.low)
 
-    async def _answered(
-        self, intent: Prediction, model: Model, submission: Submission, idempotency: IdempotencyKey | None
-    ) -> None:
-        """Start an admitted submission, and wait for what comes of it as long as the caller may wait."""
+    async def _answered(self, intent: Prediction, idempotency: IdempotencyKey | None) -> Prediction:
+        """Start an admitted submission, and wait for what comes of it as long as the caller may wait.
+
+        The prediction as its caller is told of it: as it was admitted, unless it has to wait after all.
+        """
         story = _Story()
-        task = self._keep(self._start(intent, model, submission, idempotency, story))
+        task = self._keep(self._start(intent, idempotency, story))
         done, _ = await asyncio.wait({task}, timeout=self.answer_within_s)
         if not done and not story.taken_back:
             story.promised = True
-            self.metrics.submissions.labels(intent.tenant, model.label, "answered_early").inc()
-            return
-        await asyncio.shield(task)
+            self.start.count(intent, "answered_early")
+            return intent
+        after = await asyncio.shield(task)
+        return after if after.state is State.QUEUED else intent
 
     async def _replayed(self, prediction_id: str, copy: Prediction, tenant: Tenant, model: Model) -> Accepted:
         """The answer an earlier copy got, whatever has become of its prediction since."""
@@ -211,6 +217,8 @@ class Submit:
             model=model.id,
             state=State.SUBMITTING,
             created_at_ms=now_ms,
+            model_class=class_of(model.type),
+            headers=submission.headers,
             input=inputs,
             input_bytes=len(inputs),
             input_sha256=fingerprint(submission.inputs),
@@ -225,39 +233,20 @@ class Submit:
             answer=initial_answer(prediction_id, model.id, now_ms),
         )
 
-    async def _start(
-        self,
-        intent: Prediction,
-        model: Model,
-        submission: Submission,
-        idempotency: IdempotencyKey | None,
-        story: _Story,
-    ) -> Prediction:
-        """POST once, then write down what came of it; a refusal after the caller got an id ends the prediction."""
+    async def _start(self, intent: Prediction, idempotency: IdempotencyKey | None, story: _Story) -> Prediction:
+        """Send it; a refusal after the caller got an id ends the prediction, one before takes it back."""
         try:
-            called_back_at = self.upstream_callback(intent.id)
-            started = await self.upstream.create(model.id, intent.input, submission.headers, called_back_at)
+            return await self.start(intent)
         except (NeverSent, UpstreamRefused) as refusal:
-            self.metrics.submissions.labels(intent.tenant, model.label, "refused").inc()
+            if story.promised and isinstance(refusal, NeverSent):
+                return await self.start.put_back(intent, "unreachable")
+            if story.promised and isinstance(refusal, AccountFault) and refusal.paused:
+                return await self.start.put_back(intent, None)
             if story.promised:
-                return await self._record(intent, _refuse(refusal))
+                return await self.start.record(intent, _refuse(refusal))
             story.taken_back = True
             await self._take_back(intent, idempotency, refusal)
             raise
-        except OutcomeUnknown as unknown:
-            self.metrics.submissions.labels(intent.tenant, model.label, "unconfirmed").inc()
-            log.warning("submission unconfirmed", prediction=intent.id, tenant=intent.tenant, reason=str(unknown))
-            return await self._record(intent, lambda p, _: outcome_unknown(p), self._submit_over_s(intent))
-        self.metrics.submissions.labels(intent.tenant, model.label, "started").inc()
-        first_s = first_look_s(self.timetable.profile(model.id), random())  # noqa: S311 jitter
-        recorded = await self._record(intent, _confirm(started), first_s)
-        if recorded.state is State.SUBMITTING:  # the task the answer names is another prediction's: it proves nothing
-            return await self._record(intent, lambda p, _: outcome_unknown(p), self._submit_over_s(intent))
-        return recorded
-
-    def _submit_over_s(self, intent: Prediction) -> float:
-        """Seconds until this submission, and any made at the same time, can be under way no more."""
-        return max(0.0, intent.created_at_ms / 1000 + SUBMIT_OVER_S - self.clock())
 
     async def _take_back(self, intent: Prediction, idempotency: IdempotencyKey | None, reason: BreakwaterError) -> None:
         """Forget an admission that started nothing; while Redis is away the caller does not wait for that."""
@@ -265,21 +254,19 @@ class Submit:
             await self._withdraw(intent, idempotency, reason)
         except StoreUnavailable:
             if len(self.running) < MAX_RUNNING:  # else it ends by itself, as never confirmed
-                self._keep(_insist(lambda: self._withdraw(intent, idempotency, reason)))
+                self._keep(insist(lambda: self._withdraw(intent, idempotency, reason)))
 
     async def _withdraw(
         self, intent: Prediction, idempotency: IdempotencyKey | None, reason: BreakwaterError
     ) -> Prediction:
         """Take an admission back, or end it as failed if a copy of its request may have been answered with its id."""
-        if not await self.ledger.withdraw(intent, idempotency):
+        if not await self.ledger.withdraw(intent, idempotency, unsent=not isinstance(reason, UpstreamRefused)):
             admitted = await self.predictions.load(intent.id)  # only the script knows the day it was booked to
             if admitted is not None:
-                return await self.transition(admitted, _refuse(reason))
+                return await self.transition(admitted, _refuse_unsent(reason))
+        elif await self.start.queue.waits():
+            self.start.schedule.wake("submit", 0.0)  # its place is free
         return intent
-
-    async def _record(self, intent: Prediction, decide: Decide, next_look_s: float = 0.0) -> Prediction:
-        """Write the outcome of the POST, trying for longer than a Redis restart takes."""
-        return await _insist(lambda: self.transition(intent, decide, next_look_s))
 
     def _keep(self, work: Coroutine[Any, Any, Prediction]) -> asyncio.Task[Prediction]:
         """Have work done whatever becomes of the caller; a drain waits for it."""
@@ -306,27 +293,21 @@ class Submit:
         return len(pending)
 
 
-async def _insist(write: Callable[[], Awaitable[Prediction]]) -> Prediction:
-    """Write what is known nowhere else, trying for longer than a Redis restart takes."""
-    for delay_s in (*_RECORD_DELAYS_S, None):
-        try:
-            return await write()
-        except StoreUnavailable:
-            if delay_s is None:
-                raise
-            await asyncio.sleep(delay_s)
-    raise AssertionError("unreachable: the last try returns or raises")
-
-
 def _admitted_as(earlier: Prediction) -> dict[str, Any]:
     """What tells an earlier copy from one admitted now: id, time, and the answer that follows from them."""
     answer = initial_answer(earlier.id, earlier.model, earlier.created_at_ms)
-    return {"id": earlier.id, "created_at_ms": earlier.created_at_ms, "day": earlier.day, "answer": answer}
+    waits = {"state": State.QUEUED} if earlier.state is State.QUEUED else {}
+    return {"id": earlier.id, "created_at_ms": earlier.created_at_ms, "day": earlier.day, "answer": answer} | waits
 
 
-def _confirm(started: Started) -> Decide:
-    """The change that puts a submission under its upstream id."""
-    return lambda prediction, now_ms: confirmed(prediction, started.upstream_id, now_ms)
+def _refuse_unsent(reason: BreakwaterError) -> Decide:
+    """The same for one that nobody will ever send: not one that waits, or that a worker has taken out of the queue."""
+
+    def decide(prediction: Prediction, now_ms: int) -> Change | None:
+        nobody_sends_it = prediction.state is State.SUBMITTING and not prediction.submitted_at_ms
+        return never_started(prediction, f"not started: {reason}", now_ms) if nobody_sends_it else None
+
+    return decide
 
 
 def _refuse(refusal: BreakwaterError) -> Decide:

@@ -61,6 +61,8 @@ class Transition:
             self.metrics.transitions.labels(moved.outcome).inc()
             if moved.outcome == "moved":
                 self._tell(before, after, moved.deliveries, next_look_s)
+                if moved.waiting and (before.watched, before.state) != (after.watched, after.state):
+                    self.schedule.wake("submit", 0.0)  # there may be a place for the next
                 return after
             if moved.outcome == "claimed" and not await self._free(moved.owner, after.evidence):
                 log.error("upstream task already belongs to another prediction", prediction=before.id)

@@ -35,7 +35,17 @@ class Crew:
             name = chance.choice(sorted(self.running))
             self.system.kill(self.running[name])
             self.kills[name] += 1
-            self.running[name] = await asyncio.shield(asyncio.ensure_future(self.start[name]()))
+            starting = asyncio.ensure_future(self.start[name]())
+            try:
+                await asyncio.shield(starting)
+            finally:
+                self.running[name] = await starting
+
+    def end(self) -> None:
+        """Kill everybody, for good: nothing moves any more."""
+        for process in self.running.values():
+            self.system.kill(process)
+        self.running.clear()
 
 
 def two_and_two(system: System, ports: list[int]) -> Crew:

@@ -25,13 +25,17 @@ PATH: Final = (
     "service.usecases.find_task",
     "service.usecases.look",
     "service.usecases.receive_callback",
+    "service.usecases.start",
     "service.usecases.submit",
+    "service.usecases.submit_queued",
     "service.usecases.transition",
+    "service.usecases.watch_account",
     "service.stores.commands",
     "service.stores.delivery_log",
     "service.stores.prediction_store",
     "service.stores.quota_ledger",
     "service.stores.scripts",
+    "service.stores.submission_queue",
     "service.stores.work_schedule",
     "service.upstream.client",
     "service.upstream.task_list",
@@ -39,7 +43,7 @@ PATH: Final = (
     "worker.webhook_sender",
     "worker.work_pool",
 )
-"""The modules a submission passes on its way to the callback: submit, confirm, poll, settle, deliver."""
+"""The modules a submission passes on its way to the callback: submit, wait, confirm, poll, settle, deliver."""
 
 T = TypeVar("T")
 

@@ -15,6 +15,7 @@ from service.domain.predictions import Prediction, State, confirmed
 from service.resources import Resources
 from service.stores.quota_ledger import Admission
 from service.upstream.payloads import CalledBack, callback_task
+from tests.chaos import waiting
 from tests.owed import owed_deliveries
 from tests.waiting import wait_until
 from worker.app import Pools
@@ -52,10 +53,10 @@ async def _unheard(resources: Resources, _key: str) -> None:
             raise StoreUnavailable("the answer was lost")
         return admission
 
-    async def unheard_withdraw(*given: Any) -> bool:
+    async def unheard_withdraw(*given: Any, **named: Any) -> bool:
         if lost("withdraw"):
             raise StoreUnavailable("still away")
-        return await withdraw(*given)
+        return await withdraw(*given, **named)
 
     setattr(ledger, "admit", unheard_admit)  # noqa: B010 a method, which mypy guards
     setattr(ledger, "withdraw", unheard_withdraw)  # noqa: B010
@@ -192,6 +193,12 @@ BEFORE: Final[dict[str, Before]] = {
     "unheard": _unheard,
     "operator cancels": _operator_cancels,
     "foreign owner": _foreign_owner,
+    "waits": waiting.wait,
+    "waits, then canceled": waiting.wait,
+    "waits for ever": waiting.wait,
+    "waits, and reaches nobody": waiting.wait_and_reach_nobody,
+    "waits, and the bill is paid": waiting.wait_and_pay_the_bill,
+    "bill paid": waiting.pay_the_bill,
 }
 HAPPENINGS: Final[dict[str, Happening]] = {
     "cancel": _cancel,
@@ -205,4 +212,11 @@ HAPPENINGS: Final[dict[str, Happening]] = {
     "endpoint deleted": _endpoint_deleted,
     "attempts used up": _attempts_used_up,
     "delivery gone": _delivery_gone,
+    "waits": waiting.resume,
+    "waits, then canceled": waiting.cancel,
+    "waits, and reaches nobody": waiting.resume,
+    "waits, and the bill is paid": waiting.resume,
+    "bill paid": waiting.resume,
+    "resumed": waiting.resume,
+    "canceled where it waits": waiting.cancel,
 }

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,9 @@ from service.domain.predictions import ENDED, Prediction, State
 from service.domain.tenant_spec import read_spec
 from service.embedded_redis import embedded_server
 from service.resources import Resources
+from service.stores.keys import due
 from tests.chaos.crew import two_and_two
+from tests.chaos.short_account import no_place_is_taken, nobody_waits
 from tests.chaos.submitting import submit
 from tests.conftest import TEST_SERVER
 from tests.journeys.system import Callback, Receiver, System, free_port
@@ -32,6 +35,10 @@ PREDICTIONS: Final = int(os.environ.get("CHAOS_PREDICTIONS", "2400"))
 SUBMITTERS: Final = 32
 PAUSE_S: Final = 1.0
 """Longest rest of a submitter, in seconds: the trouble should have time to happen."""
+
+PER_MINUTE: Final = max(60, PREDICTIONS * 7 // 12)
+CONCURRENT: Final = max(60, PREDICTIONS // 4)
+"""What the account allows: too little for all that is submitted within its first minute."""
 
 TENANTS: Final = ("acme", "beta")
 PRICE: Final = 400_000
@@ -146,10 +153,17 @@ async def test_everything_fails_and_nothing_is_lost(tmp_path: Path, chance: rand
         "BREAKWATER_PUBLIC_URL": f"http://127.0.0.1:{ports[0]}",
     }
     print(f"chaos: {PREDICTIONS} predictions, WaveSpeed {'calls back' if called_back else 'is polled'}")  # noqa: T201
-    settings = {"BREAKWATER_RETRY_SCALE": "0.002", "BREAKWATER_DRAIN_S": "2", **(callbacks if called_back else {})}
+    settings = {
+        "BREAKWATER_RETRY_SCALE": "0.002",
+        "BREAKWATER_DRAIN_S": "2",
+        "BREAKWATER_UPSTREAM_PER_MINUTE": str(PER_MINUTE),
+        "BREAKWATER_UPSTREAM_CONCURRENCY": str(CONCURRENT),
+        **(callbacks if called_back else {}),
+    }
     deleted: list[int] = []
     async with fire.burning(), receiver.running(), System(tmp_path, fire.url, **settings) as system:
-        await system.start_simulator("--balance", "1000000000", "--tier", "ultra")
+        limits = ["--per-minute", str(PER_MINUTE), "--concurrent", str(CONCURRENT)]
+        await system.start_simulator("--balance", "1000000000", *limits)
         crew = two_and_two(system, ports)
         await crew.begin()
         keys = [await _tenant(system, tenant, receiver) for tenant in TENANTS]
@@ -167,6 +181,8 @@ async def test_everything_fails_and_nothing_is_lost(tmp_path: Path, chance: rand
         async with Httpx2AiohttpClient(timeout=20.0, trust_env=False) as client:
             trouble = [asyncio.create_task(crew.harass(chance)), asyncio.create_task(burn(fire, chance, deleted))]
             await asyncio.gather(*(submitter(client) for _ in range(SUBMITTERS)))
+            async with system.resources() as resources:
+                await wait_until(partial(nobody_waits, resources), timeout_s=150, what="nobody waits for the account")
             for task in trouble:
                 task.cancel()
             for ended in await asyncio.gather(*trouble, return_exceptions=True):
@@ -202,7 +218,7 @@ async def _all_done(resources: Resources) -> None:
     """Wait until every prediction has ended, and nothing is owed to anybody."""
 
     async def nothing_owed() -> bool:
-        return not any([(await resources.schedule.owed(due_set)).items for due_set in ("poll", "deliver")])
+        return not await resources.commands("EXISTS", due("submit"), due("poll"), due("deliver"))  # at one moment
 
     await wait_until(nothing_owed, timeout_s=240, what="every prediction has ended and was told of")
 
@@ -215,7 +231,9 @@ async def _audit(system: System, resources: Resources, answers: dict[int, str], 
     known = await _predictions(resources)
     assert set(accepted.values()) <= set(known), "what was accepted is known"
     tasks: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for task in (await system.seen_upstream())["submissions"]:
+    seen = await system.seen_upstream()
+    assert "429" not in seen["refused"], "the account's limits were never hit"
+    for task in seen["submissions"]:
         tasks[task["input"]["prompt"]].append(task)
     assert all(len(found) == 1 for found in tasks.values()), "nothing is paid twice"
     ends: Counter[str] = Counter()
@@ -223,8 +241,14 @@ async def _audit(system: System, resources: Resources, answers: dict[int, str], 
         ends[_end(known[prediction_id], tasks.get(prompt_of(number), []))] += 1
     for tenant in TENANTS:
         await _balanced(resources, tenant, [one for one in known.values() if one.tenant == tenant])
+    waited = sum(one.submitted_at_ms > 0 for one in known.values())
+    assert waited >= PREDICTIONS // 8, "a good share had to wait for the account"
+    await no_place_is_taken(resources)
     told = _told(list(known.values()), received)
-    print(f"chaos: {len(accepted)} accepted, {len(tasks)} paid once; {dict(ends)}; {told}")  # noqa: T201
+    print(  # noqa: T201
+        f"chaos: {len(accepted)} accepted, {waited} of them had to wait for the account and none was refused there;"
+        f" {len(tasks)} paid once; {dict(ends)}; {told}"
+    )
 
 
 def _end(prediction: Prediction, tasks: list[dict[str, Any]]) -> str:

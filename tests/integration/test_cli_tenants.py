@@ -13,7 +13,7 @@ from service.settings import load_settings
 from tests.integration.cli_calls import invoke, printed, refused, set_up
 
 NO_LIMITS: Final[dict[str, Any]] = {
-    **dict.fromkeys(("rate_per_minute", "burst", "concurrency", "daily", "monthly", "budget_usd")),
+    **dict.fromkeys(("rate_per_minute", "burst", "concurrency", "daily", "monthly", "budget_usd", "max_queued")),
     "shadow": [],
 }
 MODEL: Final = "openai/sora-2"
@@ -93,6 +93,7 @@ def test_a_tenant_is_created_with_its_limits() -> None:
         "daily": 500,
         "monthly": 10_000,
         "budget_usd": "250.00",
+        "max_queued": None,
         "shadow": ["daily", "rate"],
     }
     assert (acme["weight"], acme["models"]) == (3, ["openai/*", "a/b"])

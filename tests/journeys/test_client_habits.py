@@ -50,6 +50,15 @@ async def test_a_client_that_posts_again_after_ten_seconds_never_does(system: Sy
     assert (await system.seen_upstream())["paid_submissions"] == 6 + 2
 
 
+async def test_a_client_that_gives_a_synchronous_wait_up_is_paid_for_once(tmp_path: Path, redis_url: str) -> None:
+    """Held for as long as may be, it posts again and again; each copy takes over the run that the one before began."""
+    async with System(tmp_path, redis_url) as system:
+        await system.start()
+        body = {"prompt": "[sim:stuck] a wave", "enable_sync_mode": True}
+        assert await post_and_post_again(system.client, MODEL, body, abort_s=1.0) == 6
+        assert (await system.seen_upstream())["paid_submissions"] == 1
+
+
 async def test_nobody_who_dies_of_the_first_bad_answer_gets_one(system: System) -> None:
     """Each client's wait ends as its prediction does, whatever WaveSpeed answers meanwhile and whoever has ended it.
 

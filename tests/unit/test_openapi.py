@@ -286,7 +286,6 @@ class TestDocument:
             ("422", "idempotency_mismatch"),
             ("422", "callback_denied"),
             ("429", "quota_exceeded"),
-            ("429", "upstream_capacity"),
         } <= set(found)
         assert found["402", "budget_exceeded"]["violated-policies"] == ["budget"]
         assert found["429", "quota_exceeded"]["violated-policies"] == ["rate"]

@@ -32,6 +32,7 @@ from service.domain.predictions import (
     orphaned,
     outcome_unknown,
     output_expiring,
+    put_back,
     rfc3339,
 )
 
@@ -48,17 +49,18 @@ LEGAL_FROM: dict[str, set[str]] = {
     "seen processing": {"created"},
     "seen completed": RUNNING,
     "seen failed": RUNNING,
-    "never started": {"submitting", "unconfirmed"},
-    "failed by the gateway": {"submitting", "unconfirmed"} | RUNNING,
-    "canceled": {"submitting", "unconfirmed"} | RUNNING,
-    "expired": RUNNING,
+    "put back": {"submitting"},
+    "never started": {"queued", "submitting", "unconfirmed"},
+    "failed by the gateway": {"queued", "submitting", "unconfirmed"} | RUNNING,
+    "canceled": {"queued", "submitting", "unconfirmed"} | RUNNING,
+    "expired": {"queued"} | RUNNING,
 }
 """From which states each thing that can happen changes the state."""
 
 
 def prediction(state: State = State.CREATED, **known: Any) -> Prediction:
     """A prediction in the middle of its life; one that was confirmed has its upstream id."""
-    unconfirmed = state in (State.SUBMITTING, State.UNCONFIRMED)
+    unconfirmed = state in (State.QUEUED, State.SUBMITTING, State.UNCONFIRMED)
     fields: dict[str, Any] = {
         "id": OURS,
         "tenant": "acme",
@@ -91,6 +93,7 @@ HAPPENINGS: dict[str, tuple[State, Happening]] = {
     "seen completed": (State.COMPLETED, lambda p: observed(p, said("completed", outputs=[VIDEO]), NOW_MS + 3_000)),
     "seen failed": (State.FAILED, lambda p: observed(p, said("failed", error="moderation"), NOW_MS + 3_000)),
     "dispossessed": (State.UNCONFIRMED, lambda p: dispossessed(p, "callback")),
+    "put back": (State.QUEUED, lambda p: put_back(p, NOW_MS + 1_000)),
     "never started": (State.FAILED, lambda p: never_started(p, "given up", NOW_MS + 3_000)),
     "failed by the gateway": (State.FAILED, lambda p: ended_by_gateway(p, State.FAILED, "no", NOW_MS + 3_000)),
     "canceled": (State.CANCELED, lambda p: ended_by_gateway(p, State.CANCELED, "canceled", NOW_MS + 3_000)),
@@ -102,6 +105,7 @@ HAPPENINGS: dict[str, tuple[State, Happening]] = {
 def test_the_table_holds_every_move_that_can_happen_and_no_other() -> None:
     """Each legal move is made by something that can happen, and whatever happens is a legal move."""
     made = {(state, HAPPENINGS[name][0].value) for name, states in LEGAL_FROM.items() for state in states}
+    made.add(("queued", "submitting"))  # by the script that takes submissions out of the queue
     assert made == {(state.value, to.value) for state, following in LEGAL_MOVES.items() for to in following}
     assert set(LEGAL_MOVES) == set(State)
 
@@ -126,6 +130,30 @@ def test_callers_never_see_how_a_submission_is_confirmed() -> None:
     shown = {state.value: state.public for state in State}
     assert shown.pop("submitting") == shown.pop("unconfirmed") == "created"
     assert all(name == public for name, public in shown.items())
+
+
+@pytest.mark.parametrize(("state", "ends"), [(State.CANCELED, "canceled"), (State.EXPIRED, "expired")])
+def test_what_ends_while_it_waits_costs_nothing(state: State, ends: str) -> None:
+    """Its money is released at once, and nothing is left to be found out; one that runs is held until it is closed."""
+    waiting = HAPPENINGS[ends][1](prediction(State.QUEUED, money="held"))
+    assert waiting is not None
+    assert (waiting.after.state, waiting.after.money, waiting.after.closed) == (state, "released", "unsent")
+    assert not waiting.after.watched
+    running = HAPPENINGS[ends][1](prediction(State.PROCESSING, money="held"))
+    assert running is not None
+    assert (running.after.money, running.after.closed, running.after.watched) == ("held", "", True)
+
+
+def test_what_is_put_back_keeps_all_it_needs_to_be_sent() -> None:
+    """However large its input is; once it is sent, a large one is dropped, and so are its headers."""
+    large = b'{"prompt":"%s"}' % (b"x" * 20_000)
+    before = prediction(State.SUBMITTING, input=large, headers={"x-client-name": "sdk"}, submitted_at_ms=NOW_MS)
+    back = put_back(before, NOW_MS)
+    assert back is not None
+    assert (back.after.input, back.after.headers, back.after.submitted_at_ms) == (large, before.headers, 0)
+    sent = confirmed(before, THEIRS, NOW_MS)
+    assert sent is not None
+    assert (sent.after.input, dict(sent.after.headers)) == (b"", {})
 
 
 @settings(max_examples=80, deadline=None)
@@ -441,6 +469,13 @@ class TestClosing:
         assert change is not None
         assert (change.after.state, change.after.money, change.after.closed) == (state, "released", "never_started")
         assert never_started(ended_early(state), "not started", NOW_MS + 9) is None
+
+    def test_one_the_account_had_no_room_for_costs_nothing(self, state: State) -> None:
+        """What would have waited again is closed and released; one that was found in the meantime is left alone."""
+        change = put_back(ended_early(state, upstream_id=""), NOW_MS + 9)
+        assert change is not None
+        assert (change.after.state, change.after.money, change.after.closed) == (state, "released", "never_started")
+        assert put_back(ended_early(state), NOW_MS + 9) is None
 
     def test_one_that_is_gone_costs_nothing(self, state: State) -> None:
         """Released; one that still runs for its tenant is never closed so."""

@@ -8,8 +8,8 @@ from openapi_pydantic.util import construct_open_api_with_schema_class
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.domain.catalogue import Catalogue
-from service.http.description import admin as operators
 from service.http.description import (
+    account,
     dead_letters,
     deliveries,
     endpoints,
@@ -23,6 +23,7 @@ from service.http.description import (
     upstream_callbacks,
     wavespeed,
 )
+from service.http.description import admin as operators
 from service.http.description.inputs import input_schemas
 from service.http.description.operations import HEADERS, PARAMETERS, operation, text_answer
 
@@ -85,7 +86,7 @@ def describe(catalogue: Catalogue, *, admin: bool, callbacks: bool = False) -> d
     faces = submissions.paths(catalogue) | wavespeed.paths() | history.paths() | media.paths() | models.paths(catalogue)
     faces |= predictions.paths() | streams.paths() | quota.paths() | endpoints.paths() | deliveries.paths()
     for_operators = operators.paths() | dead_letters.paths(operators.TAG)
-    for_operators |= models.operator_paths(catalogue, operators.TAG)
+    for_operators |= models.operator_paths(catalogue, operators.TAG) | account.paths(operators.TAG)
     faces |= for_operators if admin else {}
     faces |= upstream_callbacks.paths() if callbacks else {}
     document = OpenAPI(

@@ -20,7 +20,7 @@ from openapi_pydantic.util import PydanticSchema
 from pydantic import BaseModel
 
 from service.domain.limits import LimitState
-from service.http.idempotency import KEY
+from service.http.idempotency import KEY, LOW_BALANCE
 from service.http.quota_headers import quota_headers
 from service.stores.keys import IDEMPOTENCY_MS
 
@@ -121,6 +121,11 @@ HEADERS: Final = {
         param_schema=Schema(type="string"),
         example='</v1/models/openai/sora-2>; rel="successor-version"',
     ),
+    "Warning": Header(
+        description="There while the account has little money left: soon submissions may be refused.",
+        param_schema=Schema(type="string", const=LOW_BALANCE),
+        example=LOW_BALANCE,
+    ),
     "PreferenceApplied": Header(
         description="How long the gateway was ready to wait, where it was asked to.",
         param_schema=Schema(type="string"),
@@ -189,6 +194,7 @@ DEPRECATION: Final[Headers] = {
 ACCEPTED_HEADERS: Final[Headers] = {
     **QUOTA_HEADERS,
     **DEPRECATION,
+    "Breakwater-Warning": component("headers", "Warning"),
     "Idempotent-Replayed": component("headers", "IdempotentReplayed"),
 }
 """What the answer to an accepted submission has."""

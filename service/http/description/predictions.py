@@ -60,8 +60,14 @@ class NativePrediction(BaseModel):
 
     id: str = Field(pattern="^[0-9a-f]{32}$")
     model: str
-    status: Literal["created", "processing", "completed", "failed", "canceled", "expired"] = Field(
-        description="All but `created` and `processing` are final."
+    status: Literal["queued", "created", "processing", "completed", "failed", "canceled", "expired"] = Field(
+        description="All but the first three are final. `queued`: it waits for room in the company's account."
+    )
+    position: int | None = Field(
+        None, ge=1, description="Of a queued one that is read: 1 is the next to be sent, if nobody else comes."
+    )
+    estimated_start_at: str | None = Field(
+        None, description="Of the same: about when it will be sent; null while nothing is sent at all."
     )
     input: dict[str, Any] | None = Field(
         description="What was submitted; null for a large one, which is kept no longer than it takes to send it."

@@ -1,7 +1,7 @@
 """`/v1/predictions`: submit, read, cancel and delete in the native form."""
 
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.domain.callback_url import MAX_URL
-from service.domain.predictions import Prediction, json_bytes
+from service.domain.errors import StoreUnavailable
+from service.domain.predictions import Prediction, State, json_bytes
 from service.domain.representations import native_prediction
 from service.domain.tenants import Tenant
 from service.http.access_log import note, request_id
@@ -22,6 +23,7 @@ from service.stores.prediction_store import PredictionStore
 from service.usecases.await_end import AwaitEnd
 from service.usecases.cancel import Cancel
 from service.usecases.delete import Delete
+from service.usecases.estimate_start import EstimateStart
 from service.usecases.submit import Submission, Submit
 
 MAX_METADATA: Final = 16
@@ -57,6 +59,7 @@ class PredictionHandlers:
     await_end: AwaitEnd
     cancel_prediction: Cancel
     delete_prediction: Delete
+    estimate_start: EstimateStart
     predictions: PredictionStore
     base_url: str
     max_body_bytes: int
@@ -83,20 +86,20 @@ class PredictionHandlers:
         note(request.scope, prediction=accepted.prediction.id)
         prediction, granted = await self._waited_for(request, accepted.prediction)
         location = {"location": f"/v1/predictions/{prediction.id}"}
-        return self._answer(prediction, 202, location | accepted_headers(accepted) | granted)
+        return await self._answer(prediction, 202, location | accepted_headers(accepted) | granted)
 
     async def get(self, request: Request, tenant: Tenant) -> Response:
         """Answer the prediction, once it has ended if that is preferred; 404 for an id that is not the tenant's."""
         prediction = await self.predictions.load_for(request.path_params["id"], tenant.id)
         note(request.scope, prediction=prediction.id)
         prediction, granted = await self._waited_for(request, prediction)
-        return self._answer(prediction, 200, granted)
+        return await self._answer(prediction, 200, granted)
 
     async def cancel(self, request: Request, tenant: Tenant) -> Response:
         """Answer the canceled prediction; 404 as above, 409 when it has ended otherwise."""
         prediction = await self.cancel_prediction(request.path_params["id"], tenant.id)
         note(request.scope, prediction=prediction.id)
-        return self._answer(prediction, 200, {})
+        return await self._answer(prediction, 200, {})
 
     async def delete(self, request: Request, tenant: Tenant) -> Response:
         """Answer 204 when it is gone for good; 404 as above."""
@@ -104,9 +107,14 @@ class PredictionHandlers:
         note(request.scope, prediction=prediction.id)
         return Response(status_code=204)
 
-    def _answer(self, prediction: Prediction, status: int, headers: dict[str, str]) -> Response:
-        """A prediction in the native form."""
-        return Response(json_bytes(native_prediction(prediction, self.base_url)), status, headers, "application/json")
+    async def _answer(self, prediction: Prediction, status: int, headers: dict[str, str]) -> Response:
+        """A prediction in the native form, with its place if it waits for the account."""
+        shown = native_prediction(prediction, self.base_url)
+        if prediction.state is State.QUEUED:
+            with suppress(StoreUnavailable):  # it was accepted, or read: that is answered whatever else is not known
+                place = await self.estimate_start(prediction)
+                shown |= {} if place is None else asdict(place)
+        return Response(json_bytes(shown), status, headers, "application/json")
 
     async def _waited_for(self, request: Request, prediction: Prediction) -> tuple[Prediction, dict[str, str]]:
         """The prediction after the wait that its caller prefers, if any, and the header that says so."""

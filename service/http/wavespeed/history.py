@@ -30,7 +30,7 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")
 """How a time begins."""
 
 _STATES: Final[Mapping[str, frozenset[State]]] = {
-    "created": frozenset({State.SUBMITTING, State.UNCONFIRMED, State.CREATED}),
+    "created": frozenset({State.QUEUED, State.SUBMITTING, State.UNCONFIRMED, State.CREATED}),
     "processing": frozenset({State.PROCESSING}),
     "completed": frozenset({State.COMPLETED}),
     "failed": frozenset({State.FAILED, State.CANCELED, State.EXPIRED}),

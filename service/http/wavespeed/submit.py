@@ -18,8 +18,10 @@ from service.http.bodies import read_json_object
 from service.http.idempotency import accepted_headers, idempotency_key
 from service.http.streaming import noticing_hang_up
 from service.http.wavespeed.envelope import Encoder, success
+from service.stores.event_feed import Listener
 from service.usecases.await_end import AwaitEnd
 from service.usecases.submit import Submission, Submit
+from service.usecases.take_over import TakeOver
 
 TRAVELLING_HEADERS: Final = (
     "x-client-name",
@@ -49,6 +51,7 @@ class SubmitHandler:
 
     submit: Submit
     await_end: AwaitEnd
+    take_over: TakeOver
     encoder: Encoder
     base_url: str
     max_body_bytes: int
@@ -78,12 +81,17 @@ class SubmitHandler:
             route="wavespeed",
             encoding="base64" if encoded else "",
         )
-        accepted = await self.submit(tenant, submission)
-        note(request.scope, prediction=accepted.prediction.id)
-        answered = accepted_headers(accepted)
+        prediction = await self.take_over(tenant.id, submission) if synchronous else None
+        answered: dict[str, str] = {}
+        if prediction is None:
+            accepted = await self.submit(tenant, submission)
+            prediction, answered = accepted.prediction, accepted_headers(accepted)
+        note(request.scope, prediction=prediction.id)
         if not synchronous:
-            return success(wavespeed_prediction(accepted.prediction, self.base_url), answered)
-        ended = await self._waited_for(request, accepted.prediction)
+            return success(wavespeed_prediction(prediction, self.base_url), answered)
+        await self.take_over.hold(tenant.id, submission, self.max_wait_s)
+        ended, hung_up = await self._waited_for(request, prediction)
+        await self.take_over.release(tenant.id, submission, prediction if hung_up else None)
         data = wavespeed_prediction(ended, self.base_url)
         if not ended.state.ended:
             told = f"{_SYNC_OVER} {data['urls']['get']}"
@@ -92,14 +100,21 @@ class SubmitHandler:
             return await self.encoder.success(data, tenant.id, answered)
         return success(data, answered)
 
-    async def _waited_for(self, request: Request, prediction: Prediction) -> Prediction:
-        """The prediction at its end, or as it stands when that takes too long or its caller has hung up."""
+    async def _waited_for(self, request: Request, prediction: Prediction) -> tuple[Prediction, bool]:
+        """The prediction at its end, or as it stands when that takes too long; and whether its caller has hung up."""
+        hung_up = False
+
+        def watch(listener: Listener) -> None:
+            def end() -> None:
+                nonlocal hung_up
+                hung_up = True
+                listener.end()
+
+            stack.enter_context(noticing_hang_up(request.receive, end))
+
         with ExitStack() as stack:
-            return await self.await_end(
-                prediction,
-                self.max_wait_s,
-                lambda listener: stack.enter_context(noticing_hang_up(request.receive, listener.end)),
-            )
+            ended = await self.await_end(prediction, self.max_wait_s, watch)
+        return ended, hung_up
 
     @staticmethod
     def _take_flag(inputs: dict[str, Any], name: str) -> bool:

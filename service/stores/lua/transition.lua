@@ -5,8 +5,8 @@
 -- KEYS[13] the unconfirmed of its model and inputs
 -- KEYS[14] the tenant's deliveries, KEYS[15] the tenant's events
 -- KEYS[16] the tenant's predictions, KEYS[17] dead letters, KEYS[18] the tenant's dead letters: for one that is deleted
--- KEYS[19] the tenant's deleted predictions
--- KEYS[20] the upstream task index, of the task it has or had: claimed, released, or kept as long as the record
+-- KEYS[19] due:submit, KEYS[20] starts of its class, KEYS[21] the tenant's deleted predictions
+-- KEYS[22] the upstream task index, of the task it has or had: claimed, released, or kept as long as the record
 -- ARGV[1] prediction id
 -- ARGV[2] the revision the change was computed from
 -- ARGV[3] ms until the next look, or "" when there is nothing more to look at
@@ -29,25 +29,29 @@
 -- ARGV[21] prefix of lanes, ARGV[22] the callback's lane, ARGV[23] most events the tenant's log keeps
 -- ARGV[24] the channel on which moves are told
 -- ARGV[25] "hide" when its tenant deleted it: what was owed of it, and its events, go with it
--- ARGV[26...] the record's changed fields: field, value, ...
--- Returns {"moved", deliveries made}, or {"stale"} (another writer was first), {"gone"}, {"claimed", owner} (the
+-- ARGV[26] in the queue: "join" (at its own time), "back" (the same, and its turn is given back), "leave" or ""
+-- ARGV[27] class of the model, ARGV[28] tenant, ARGV[29] when it was submitted in ms, ARGV[30] prefix of the queue
+-- ARGV[31] "over" when its submission is: it counts as a start from now on for a minute
+-- ARGV[32] prefix of tenants, ARGV[33] -1 when its count is given back, else 0
+-- ARGV[34...] the record's changed fields: field, value, ...
+-- Returns {"moved", deliveries made, 1 if somebody waits for capacity or 0}, or {"stale"} (another writer was first), {"gone"}, {"claimed", owner} (the
 -- upstream task belongs to another prediction); these three write nothing.
 local revision = redis.call('HGET', KEYS[1], 'rev')
 if not revision then return {'gone'} end
 if revision ~= ARGV[2] then return {'stale'} end
 if ARGV[5] == 'claim' then
-  local owner = redis.call('GET', KEYS[20])
+  local owner = redis.call('GET', KEYS[22])
   if owner and owner ~= ARGV[1] then return {'claimed', owner} end
 end
 local now = now_ms(ARGV[13])
 local receivers = ARGV[6] ~= '' and receivers_of(KEYS[4], ARGV[6]) or {}
 -- Nothing was written up to here; from here on nothing can fail.
-redis.call('HSET', KEYS[1], unpack(ARGV, 26))
+redis.call('HSET', KEYS[1], unpack(ARGV, 34))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 if ARGV[5] == 'claim' then
-  redis.call('SET', KEYS[20], ARGV[1], 'PX', ARGV[4])
-elseif KEYS[20] and redis.call('GET', KEYS[20]) == ARGV[1] then
-  redis.call('PEXPIRE', KEYS[20], ARGV[5] == 'release' and 0 or ARGV[4])
+  redis.call('SET', KEYS[22], ARGV[1], 'PX', ARGV[4])
+elseif KEYS[22] and redis.call('GET', KEYS[22]) == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[22], ARGV[5] == 'release' and 0 or ARGV[4])
 end
 if ARGV[3] == '' then
   redis.call('ZREM', KEYS[3], ARGV[1])
@@ -61,7 +65,8 @@ else
 end
 if ARGV[16] ~= '' then redis.call('ZADD', KEYS[10], now + ARGV[16], ARGV[1]) end
 if ARGV[18] == 'join' then
-  redis.call('ZADD', KEYS[13], redis.call('HGET', KEYS[1], 'created_at_ms'), ARGV[1])
+  local sent = redis.call('HMGET', KEYS[1], 'submitted_at_ms', 'created_at_ms')
+  redis.call('ZADD', KEYS[13], sent[1] and sent[1] ~= '0' and sent[1] or sent[2], ARGV[1])
   redis.call('PEXPIRE', KEYS[13], ARGV[19])
 elseif ARGV[18] == 'leave' then
   redis.call('ZREM', KEYS[13], ARGV[1])
@@ -71,10 +76,26 @@ if ARGV[20] ~= '' then
   redis.call('ZREMRANGEBYRANK', KEYS[12], 0, -1 - ARGV[20])
 end
 if ARGV[15] ~= '' then redis.call('ZREM', KEYS[6], ARGV[1]) end
+local where = {waiting = ARGV[30], due = KEYS[19]}
+if ARGV[26] == 'leave' then
+  leave_waiting(where, ARGV[27], ARGV[28], ARGV[1])
+elseif ARGV[26] ~= '' then
+  join_waiting(where, ARGV[27], ARGV[28], ARGV[1], ARGV[29])
+  if ARGV[26] == 'back' then give_turn_back(where, ARGV[27], ARGV[28], stride_of(ARGV[32] .. ARGV[28])) end
+end
+if ARGV[31] == 'over' then
+  local start = ARGV[1]
+  if ARGV[26] ~= '' and redis.call('ZREM', KEYS[20], start) == 1 then -- it will be sent again, and count once more
+    start = start .. ':' .. revision
+    redis.call('ZADD', KEYS[20], now, start)
+  end
+  redis.call('ZADD', KEYS[20], 'XX', now, start)
+end
 local held = redis.call('HMGET', KEYS[1], 'day', 'model', 'price_micros', 'booked_as')
 if held[1] and (ARGV[14] ~= '' or ARGV[15] ~= '') then -- a record of an older version was never booked
   local columns = {}
   if ARGV[15] ~= '' then columns = {ARGV[15], 1} end
+  if ARGV[33] ~= '0' then columns[3], columns[4] = 'admitted', ARGV[33] end
   if ARGV[14] ~= '' then
     for _, part in ipairs({'held', 0 - held[3], ARGV[14], held[3]}) do columns[#columns + 1] = part end
   end
@@ -84,13 +105,14 @@ if ARGV[25] == 'hide' then
   drop_deliveries(KEYS[11], KEYS[5], ARGV[11], ARGV[21], {KEYS[14], KEYS[17], KEYS[18]})
   redis.call('DEL', KEYS[2])
   -- It is in no list any more, but it stays in the books.
-  redis.call('ZADD', KEYS[19], redis.call('ZSCORE', KEYS[16], ARGV[1]) or now, ARGV[1])
-  redis.call('PEXPIRE', KEYS[19], math.max(ARGV[4], redis.call('PTTL', KEYS[19])))
+  redis.call('ZADD', KEYS[21], redis.call('ZSCORE', KEYS[16], ARGV[1]) or now, ARGV[1])
+  redis.call('PEXPIRE', KEYS[21], math.max(ARGV[4], redis.call('PTTL', KEYS[21])))
   redis.call('ZREM', KEYS[16], ARGV[1])
   if held[1] then redis.call('HINCRBY', KEYS[7], 'moves:' .. held[1], 1) end
   redis.call('PUBLISH', ARGV[24], ARGV[1])
 end
-if ARGV[6] == '' then return {'moved', 0} end
+local waiting = redis.call('EXISTS', KEYS[19])
+if ARGV[6] == '' then return {'moved', 0, waiting} end
 redis.call('PUBLISH', ARGV[24], ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[7], ARGV[8])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
@@ -112,4 +134,4 @@ if ARGV[9] ~= '' then
   owe_event('callback', ARGV[22], 'url', ARGV[9], 'body', ARGV[10], 'message_id', ARGV[1])
   made = made + 1
 end
-return {'moved', made}
+return {'moved', made, waiting}

@@ -37,6 +37,7 @@ FULL: Final[dict[str, Any]] = {
         "daily": 500,
         "monthly": 10_000,
         "budget_usd": "250.00",
+        "max_queued": None,
         "shadow": ["daily"],
     },
     "models": ["openai/*"],

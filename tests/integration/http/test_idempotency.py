@@ -153,7 +153,7 @@ async def test_what_means_the_same_is_the_same(timed: Timed, simulator: Running)
 
 
 @on_both_faces
-@pytest.mark.parametrize(("prompt", "status"), [("[sim:submit=400]", 400), ("[sim:submit=429]", 429)])
+@pytest.mark.parametrize(("prompt", "status"), [("[sim:submit=400]", 400), ("[sim:submit=422]", 422)])
 async def test_a_refusal_by_the_upstream_frees_the_key(
     timed: Timed, simulator: Running, face: Face, prompt: str, status: int
 ) -> None:

@@ -263,9 +263,7 @@ async def test_only_allowed_models_may_be_used(
 
 
 @on_both_faces
-@pytest.mark.parametrize(
-    ("prompt", "status"), [("[sim:submit=400]", 400), ("[sim:submit=401]", 503), ("[sim:submit=429]", 429)]
-)
+@pytest.mark.parametrize(("prompt", "status"), [("[sim:submit=400]", 400), ("[sim:submit=401]", 503)])
 async def test_a_refusal_by_the_upstream_gives_everything_back(
     timed: Timed, simulator: Running, face: Face, prompt: str, status: int
 ) -> None:
@@ -275,6 +273,7 @@ async def test_a_refusal_by_the_upstream_gives_everything_back(
     ledger = await timed.gateway.resources.ledger.ledger("acme", "2027-01")
     assert (ledger.held, ledger.settled, ledger.released, ledger.ever_held) == (0, 0, 400_000, 400_000)
     assert (ledger.admitted, ledger.admitted_by_day) == (0, {"2027-01-15": 0})
+    await timed.gateway.resources.queue.resume()  # what refuses the account pauses it
     assert "r=0" in (await timed.accepted(face)).headers["ratelimit"]
     told(face, await timed.post(face), 402)
     assert simulator.seen()["paid_submissions"] == 1

@@ -117,7 +117,7 @@ async def hang(reader: Reader, writer: Writer) -> None:
     await reader.read()
 
 
-Meaning = Literal["created", "unconfirmed", "refused"]
+Meaning = Literal["created", "unconfirmed", "refused", "queued"]
 
 MEANINGS: Final[dict[str, tuple[Act, Meaning, int]]] = {
     # what happens: (how, what it means, what the caller is answered)
@@ -130,7 +130,7 @@ MEANINGS: Final[dict[str, tuple[Act, Meaning, int]]] = {
     "401": (answering(401, {"code": 401, "message": "bad key"}), "refused", 503),
     "402": (answering(402, {"code": 402, "message": "no credit"}), "refused", 503),
     "403": (answering(403, {"code": 403, "message": "suspended"}), "refused", 503),
-    "429": (answering(429, {"code": 429, "message": "slow down"}), "refused", 429),
+    "429": (answering(429, {"code": 429, "message": "slow down"}), "queued", 200),
     "408": (answering(408, {"code": 408, "message": "timeout"}), "unconfirmed", 200),
     "301": (answering(301, b""), "unconfirmed", 200),
     "302": (answering(302, b""), "unconfirmed", 200),
@@ -167,7 +167,7 @@ async def left(redis: Redis) -> list[bytes]:
 
 @pytest.mark.parametrize("what", MEANINGS)
 async def test_what_it_means(redis_url: str, redis: Redis, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Started, refused without a trace, or not known and never sent again."""
+    """Started, refused without a trace, put into the queue, or not known and never sent again."""
     act, meaning, status = MEANINGS[what]
     connections = 0
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
+from service.domain.predictions import State
 from tests.integration.http.gateway import Gateway, open_gateway, posts_seen, settings
 from tests.integration.simulator.running import MODEL, Running
 from tests.journeys.system import free_port
@@ -37,14 +38,16 @@ async def test_a_fault_of_the_account_is_ours(gateway: Gateway, simulator: Runni
     assert posts_seen(simulator) == 1
 
 
-async def test_used_up_capacity_is_a_429(gateway: Gateway, simulator: Running, redis: Redis) -> None:
-    """With the upstream's reason and no sooner a Retry-After than the upstream's."""
+async def test_used_up_capacity_is_nobodys_refusal(gateway: Gateway, simulator: Running) -> None:
+    """The caller has an id, and its submission waits, not sent again before the upstream wants to hear of it."""
     simulator.arm("submit", "status", status=429, retry_after=30)
-    answer = await gateway.submit()
-    assert answer.status_code == 429
-    assert answer.json()["message"].endswith("You have reached your concurrency limit")
-    assert 30 <= int(answer.headers["retry-after"]) <= 31
-    assert await predictions_left(redis) == []
+    data = await gateway.submitted()
+    assert data["status"] == "created"
+    record = await gateway.resources.predictions.load(data["id"])
+    assert record is not None
+    assert record.state is State.QUEUED
+    state = await gateway.resources.queue.state()
+    assert 25_000 < state.blocked_until_ms - gateway.resources.clock() * 1000 <= 30_000
     assert posts_seen(simulator) == 1
 
 
@@ -103,15 +106,17 @@ async def test_a_refusal_after_the_answer_ends_the_prediction(redis_url: str, si
         assert posts_seen(simulator) == 1
 
 
-async def test_a_fault_of_the_account_after_the_answer_is_not_quoted(redis_url: str, simulator: Running) -> None:
-    """The reason is told without the upstream's words."""
+async def test_a_fault_of_the_account_after_the_answer_lets_it_wait(redis_url: str, simulator: Running) -> None:
+    """Its caller has an id already: it waits until the account is in order, and whoever comes then is told."""
     async with open_gateway(settings(redis_url, simulator.url), answer_within_s=0) as gateway:
         data = await gateway.submitted("[sim:submit=401]")
         await asyncio.gather(*gateway.resources.submit.running)
-        failed = await gateway.result(data["id"])
-        assert failed["status"] == "failed"
-        assert failed["error"]
-        assert "simulated" not in failed["error"]
+        assert (await gateway.result(data["id"]))["status"] == "created"
+        assert (await gateway.resources.queue.state()).waiting == 1
+        refused = await gateway.submit()
+        assert refused.status_code == 503
+        assert "paused" in refused.json()["message"]
+        assert posts_seen(simulator) == 1
 
 
 async def test_a_drain_waits_for_posts_in_flight(redis_url: str, simulator: Running) -> None:
@@ -126,10 +131,10 @@ async def test_a_drain_waits_for_posts_in_flight(redis_url: str, simulator: Runn
 
 async def test_one_caller_s_trouble_is_its_own(gateway: Gateway, simulator: Running) -> None:
     """Among many at once, each gets the answer to its own submission, and each is posted once."""
-    prompts = [f"[sim:submit={fault}]" for fault in ("400", "401", "429", "500", "lost")] + ["a wave"]
+    prompts = [f"[sim:submit={fault}]" for fault in ("400", "422", "500", "lost")] + ["a wave"]
     answers = await asyncio.gather(*(gateway.submit(prompt) for prompt in prompts * 5))
-    assert [answer.status_code for answer in answers] == [400, 503, 429, 200, 200, 200] * 5
+    assert [answer.status_code for answer in answers] == [400, 422, 200, 200, 200] * 5
     ids = [answer.json()["data"]["id"] for answer in answers if answer.status_code == 200]
     assert len(set(ids)) == 15
-    assert posts_seen(simulator) == 30
+    assert posts_seen(simulator) == 25
     assert (await gateway.client.get("/metrics")).text.count(f'model="{MODEL}"') >= 3

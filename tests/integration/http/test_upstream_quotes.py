@@ -55,7 +55,7 @@ async def test_a_refusal_that_quotes_tells_nothing(echoing: Gateway, status: int
         answer = await echoing.client.post(
             "/api/v3/openai/sora-2", json={"prompt": PROMPT}, headers={"x-client-version": str(status)}
         )
-    assert answer.status_code >= 400
+    assert (answer.status_code >= 400) is (status != 429)  # for want of capacity it waits
     assert KEY not in answer.text
     assert KEY not in str(logged)
     assert PROMPT not in str(logged)

@@ -72,6 +72,13 @@ class Life:
             results.append(await handle(item, leased.token))
         return results
 
+    async def send(self) -> int:
+        """Send what waits and for which there is capacity now; how many were taken out."""
+        leased = await self.resources.queue.lease(1_000)
+        for item in leased.ids:
+            await self.resources.submit_queued(item, leased.token)
+        return len(leased.ids)
+
     async def pass_time(self, seconds: float, step_s: float = 5.0) -> list[str]:
         """Let time pass, with the worker at work; what the looks came to."""
         results = []

@@ -4,8 +4,10 @@ import pytest
 from redis.asyncio import Redis
 
 from service.domain.predictions import State
-from tests.integration.life.life import PRICE_MICROS, Life
+from tests.integration.life.life import PRICE_MICROS, Life, open_life
+from tests.integration.simulator.running import Running
 from tests.owed import owed_deliveries
+from tests.waiting import wait_until
 
 DAY_S = 86_400.0
 
@@ -217,3 +219,15 @@ async def test_the_books_agree_with_every_closed_one(life: Life, redis: Redis) -
     assert (ledger.held, ledger.settled, ledger.released) == (0, 2 * PRICE_MICROS, PRICE_MICROS)
     assert await redis.zcard("bw:open") == 0
     assert await redis.zcard("bw:due:poll") == 0
+
+
+async def test_a_canceled_submission_counts_as_a_start_until_it_is_answered(redis_url: str, simulator: Running) -> None:
+    """Canceling does not stop a POST on its way: the account's minute ends a minute after its answer, not before."""
+    async with open_life(redis_url, simulator, upstream_per_minute="10") as life:
+        prediction_id = await life.submit("[sim:delay=1.5] a wave")
+        await life.cancel(prediction_id)
+        under_way_until = await life.resources.commands("ZSCORE", "bw:starts:video", prediction_id)
+        assert float(under_way_until) > life.clock() * 1000
+        await wait_until(lambda: not life.resources.submit.running, what="the submission is answered")
+        over_at = await life.resources.commands("ZSCORE", "bw:starts:video", prediction_id)
+        assert float(over_at) == life.clock() * 1000

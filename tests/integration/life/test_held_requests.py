@@ -6,8 +6,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from service.domain.predictions import json_bytes
 from tests.integration.life.life import Life, open_life
-from tests.integration.life.online import online
+from tests.integration.life.online import Online, online
 from tests.integration.simulator.running import MODEL, Running
 from tests.waiting import wait_until
 
@@ -135,6 +136,52 @@ async def test_a_caller_who_hangs_up_is_waited_for_no_more(life: Life) -> None:
         await held(life, 0)
         [task] = life.simulator.seen()["submissions"]
         assert task["status"] in ("created", "processing")
+
+
+async def hang_up(served: Online, body: dict[str, Any]) -> None:
+    """Submit, be held, and hang up without an answer."""
+    _, writer = await served.raw(f"POST /api/v3/{MODEL}", json_bytes(body))
+    await held(served.life)
+    writer.transport.abort()
+
+    await held(served.life, 0)
+
+
+async def test_whoever_asks_again_takes_over_what_was_given_up(life: Life) -> None:
+    """The copy of a request whose caller hung up is answered with the same prediction, and nothing is paid twice."""
+    async with online(life) as served:
+        await hang_up(served, SYNC)
+        again = asyncio.create_task(served.client.post(f"/api/v3/{MODEL}", json=SYNC))
+        shown = await ended(life, again)
+        assert shown["data"]["status"] == "completed"
+        assert life.paid() == 1
+        more = asyncio.create_task(served.client.post(f"/api/v3/{MODEL}", json=SYNC))
+        await held(life)  # it was handed out once: this is another
+        assert life.paid() == 2
+        life.finish(all=True)
+        await life.pass_time(120)
+        assert (await more).json()["data"]["id"] != shown["data"]["id"]
+
+
+@pytest.mark.parametrize("other", ["input", "tenant", "not held", "it failed"])
+async def test_nobody_else_takes_it_over(life: Life, other: str) -> None:
+    """Another request, another team, a caller who is not held, and one who would get nothing: each has its own."""
+    async with online(life) as served:
+        await hang_up(served, SYNC)
+        [first] = [task["id"] for task in life.simulator.seen()["submissions"]]
+        if other == "it failed":
+            life.finish(all=True, status="failed")
+            await life.pass_time(120)
+        body = {**SYNC, **({"prompt": "another"} if other == "input" else {})}
+        key = await life.gateway.key_of("beta") if other == "tenant" else life.gateway.key
+        body["enable_sync_mode"] = other != "not held"
+        headers = {"authorization": f"Bearer {key}"}
+        request = asyncio.create_task(served.client.post(f"/api/v3/{MODEL}", json=body, headers=headers))
+        await wait_until(lambda: life.paid() == 2, what="another run is paid for")
+        life.finish(all=True)
+        await life.pass_time(120)
+        assert (await request).status_code == 200
+        assert first != life.simulator.seen()["submissions"][-1]["id"]
 
 
 async def test_a_gateway_that_stops_answers_what_it_holds(life: Life) -> None:

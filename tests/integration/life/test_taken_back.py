@@ -35,12 +35,14 @@ class Unheard(QuotaLedger):
             raise StoreUnavailable("the answer was lost")
         return admission
 
-    async def withdraw(self, intent: Prediction, idempotency: IdempotencyKey | None = None) -> bool:
+    async def withdraw(
+        self, intent: Prediction, idempotency: IdempotencyKey | None = None, *, unsent: bool = False
+    ) -> bool:
         """Withdraw, once Redis can be reached."""
         if self.deaf:
             self.deaf -= 1
             raise StoreUnavailable("still away")
-        return await super().withdraw(intent, idempotency)
+        return await super().withdraw(intent, idempotency, unsent=unsent)
 
 
 SUBMISSION = Submission("openai/sora-2", {"prompt": "a wave"}, idempotency_key="once", route="/v1/predictions")

@@ -6,7 +6,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.integration.simulator.running import MODEL, VIDEO_S, Running
+from simulator.state import Options
+from tests.integration.simulator.running import MODEL, VIDEO_S, Running, running_simulator
 from tests.integration.simulator.test_routes import result, submit
 
 BROKEN = (httpx2.RemoteProtocolError, httpx2.ReadError)
@@ -263,6 +264,19 @@ async def test_too_many_runs_a_minute_for_the_tier(client: httpx2.AsyncClient, s
     assert (await post(client, "third")).status_code == 429
     simulator.clock.now_s += 1
     await submit(client, "third")
+
+
+async def test_an_account_can_have_limits_of_its_own() -> None:
+    """In place of its tier's: so many a minute, so many at once."""
+    with running_simulator(Options(per_minute=2, concurrent=1)) as simulator:
+        async with simulator.client() as client:
+            first = await submit(client, "[sim:duration=90]")
+            assert (await post(client, "one too many at once")).status_code == 429
+            simulator.control("POST", "finish", id=first["id"])
+            await submit(client, "[sim:duration=0]")
+            assert (await post(client, "one too many a minute")).status_code == 429
+            simulator.clock.now_s += 60
+            await submit(client, "a minute later")
 
 
 async def test_a_synchronous_submission_is_answered_when_it_is_done(client: httpx2.AsyncClient) -> None:

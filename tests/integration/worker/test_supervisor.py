@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 from arq import Worker
@@ -39,7 +40,8 @@ class Arq:
         self.resources = resources
         self.built: list[Worker] = []
         self.worked: list[str] = []
-        self.pool = WorkPool("poll", 10, 20.0, resources.schedule, self._finish, resources.metrics)
+        lease = partial(resources.schedule.lease, "poll", lease_s=20.0)
+        self.pool = WorkPool("poll", 10, lease, resources.schedule, self._finish, resources.metrics)
 
     async def _finish(self, item_id: str, token: str) -> None:
         await self.resources.schedule.put_back("poll", item_id, token, None)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -34,14 +35,15 @@ class Worked(list[tuple[str, str]]):
                 assert await _finished(resources, due_set, item_id, token)
                 self.append((due_set, item_id))
 
-            return WorkPool(due_set, 10, 20.0, resources.schedule, finish, resources.metrics)
+            lease = partial(resources.schedule.lease, due_set, lease_s=20.0)
+            return WorkPool(due_set, 10, lease, resources.schedule, finish, resources.metrics)
 
-        return {due_set: pool(due_set) for due_set in DUE_SETS}
+        return {due_set: pool(due_set) for due_set in DUE_SETS if due_set != "submit"}
 
 
 async def _finished(resources: Resources, due_set: keys.DueSet, item_id: str, token: str) -> bool:
     """Take an item off its due set."""
-    if due_set != "deliver":
+    if due_set == "poll" or due_set == "retain":
         return await resources.schedule.put_back(due_set, item_id, token, None)
     delivery = await resources.deliveries.load(item_id)
     assert delivery is not None
@@ -63,7 +65,7 @@ async def supervised(*workers: Any) -> AsyncIterator[None]:
 async def owe(resources: Resources, due_set: keys.DueSet, item_id: str, in_s: float = 0.0) -> None:
     """Have an item fall due, by the clock of now; a delivery in its lane."""
     due_ms = int((resources.clock() + in_s) * 1000)
-    if due_set != "deliver":
+    if due_set == "poll" or due_set == "retain":
         await resources.commands("ZADD", keys.due(due_set), due_ms, item_id)
         return
     record: dict[str, str | int] = {"tenant": "acme", "event": "endpoint.test", "state": "pending", "lane": "ep_1"}
@@ -83,7 +85,7 @@ async def delete_arq(redis: Redis) -> None:
     await redis.delete(*arq)
 
 
-@pytest.mark.parametrize("due_set", DUE_SETS)
+@pytest.mark.parametrize("due_set", [due_set for due_set in DUE_SETS if due_set != "submit"])
 async def test_the_worker_registers_the_job_that_is_enqueued(resources: Resources, due_set: keys.DueSet) -> None:
     """The name and arguments of a wake-up are those of a job the worker has, in the queue the worker reads."""
     resources.schedule.wake(due_set, 0.0)
@@ -123,7 +125,7 @@ async def test_arq_is_set_up_to_be_disposable(resources: Resources) -> None:
     assert crons.job_timeout_s <= 20
     assert wakes.queue_name != crons.queue_name
     assert not set(wakes.functions) & set(crons.functions)
-    assert [cron.name for cron in crons.cron_jobs] == ["sweep", "reconcile", "measure"]
+    assert [cron.name for cron in crons.cron_jobs] == ["sweep", "reconcile", "balance", "measure"]
 
 
 async def test_a_wake_up_has_due_work_done(resources: Resources) -> None:
@@ -161,7 +163,7 @@ async def test_a_sweep_finds_work_whose_wake_up_was_lost(resources: Resources, r
     async with supervised(lambda: wake_worker(resources, pools)):
         later = resources.clock() + 0.25  # the lost wake-up's slot is remembered as enqueued: a sweep comes later
         await wait_until(lambda: resources.clock() > later)
-        await sweep(resources.schedule, resources.find_stuck, resources.metrics)
+        await sweep(resources.schedule, resources.find_stuck, resources.watch_account, resources.metrics)
         await wait_until(lambda: sorted(worked) == [("deliver", "d1"), ("poll", "p1")], what="both are worked on")
 
 
@@ -179,7 +181,7 @@ async def test_a_sweep_measures_what_is_owed(resources: Resources, redis: Redis)
     await owe(resources, "deliver", "d1", in_s=-60)
     await owe(resources, "poll", "p1", in_s=60)
     await owe(resources, "poll", "p2", in_s=90)
-    await sweep(resources.schedule, resources.find_stuck, resources.metrics)
+    await sweep(resources.schedule, resources.find_stuck, resources.watch_account, resources.metrics)
     await resources.schedule.aclose()
 
     def sample(name: str, due_set: str) -> float | None:
@@ -196,4 +198,4 @@ async def test_a_sweep_without_redis_is_put_off(redis_proxy: FaultProxy) -> None
     """While Redis is away a sweep raises nothing; the next one finds everything."""
     redis_proxy.refuse()
     async with open_resources(process_settings(redis_proxy.url)) as resources:
-        await sweep(resources.schedule, resources.find_stuck, resources.metrics)
+        await sweep(resources.schedule, resources.find_stuck, resources.watch_account, resources.metrics)

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
@@ -55,7 +56,8 @@ def handler(stack: Stack) -> Handler:
 def pool_of(handler: Handler, capacity: int) -> WorkPool:
     """A pool over the predictions that are due."""
     stack = handler.stack
-    return WorkPool("poll", capacity, LEASE_S, stack.schedule, handler, stack.metrics)
+    lease = partial(stack.schedule.lease, "poll", lease_s=LEASE_S)
+    return WorkPool("poll", capacity, lease, stack.schedule, handler, stack.metrics)
 
 
 async def put(stack: Stack, count: int) -> list[str]:
@@ -174,22 +176,18 @@ async def test_an_idle_pool_drains_at_once(handler: Handler) -> None:
     assert await asyncio.wait_for(pool_of(handler, 3).drain(60.0), 5.0) == 0
 
 
-async def test_a_lease_answered_after_the_drain_began_starts_no_work(
-    stack: Stack, handler: Handler, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_lease_answered_after_the_drain_began_starts_no_work(stack: Stack, handler: Handler) -> None:
     """When a drain returns, nothing is in work, even if a lease was on its way when it began."""
     await put(stack, 4)
-    pool = pool_of(handler, 3)
     asked, answer_now = asyncio.Event(), asyncio.Event()
-    lease = type(stack.schedule).lease
 
-    async def slow_lease(*args: object) -> Leased:
-        leased: Leased = await lease(*args)  # type: ignore[arg-type] # whatever the pool asks for
+    async def slow_lease(limit: int) -> Leased:
+        leased = await stack.schedule.lease("poll", limit, LEASE_S)
         asked.set()
         await answer_now.wait()
         return leased
 
-    monkeypatch.setattr(type(stack.schedule), "lease", slow_lease)
+    pool = WorkPool("poll", 3, slow_lease, stack.schedule, handler, stack.metrics)
     filling = asyncio.create_task(pool.fill())
     await asked.wait()
     draining = asyncio.create_task(pool.drain(0.2))
