@@ -96,8 +96,8 @@ async def live(run: Run, hits: Hits, tell: Tell) -> None:
                     await asyncio.gather(*(pool.fill() for pool in pools.values()))
                 await asyncio.sleep(0.005)
             await submitting
+            hits.armed = False  # who shuts down may have something in work still, or not
             await asyncio.gather(*(pool.drain(5) for pool in pools.values()))
-            hits.armed = False
 
 
 async def _submit(run: Run, client: Any, tell: Tell) -> str:

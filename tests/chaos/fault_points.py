@@ -32,6 +32,7 @@ PATH: Final = (
     "service.usecases.watch_account",
     "service.stores.commands",
     "service.stores.delivery_log",
+    "service.stores.insisting",
     "service.stores.prediction_store",
     "service.stores.quota_ledger",
     "service.stores.scripts",

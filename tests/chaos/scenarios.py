@@ -43,6 +43,7 @@ _LATE_401: Final = {"operation": "submit", "fault": "late_status", "status": 401
 _ONE_401: Final = {"operation": "submit", "fault": "status", "status": 401}
 _ONE_429: Final = {"operation": "submit", "fault": "status", "status": 429}
 _LATE_429: Final = {"operation": "submit", "fault": "late_status", "status": 429, "seconds": 0.4}
+_NO_BALANCE: Final = {"operation": "balance", "fault": "status", "status": 500}
 _FIVE_500: Final = {"operation": "list", "fault": "status", "status": 500, "times": 5}
 _HASTY: Final = {"poll_scale": 0.002}
 """Deadlines of seconds, and a day's silence of minutes; a submission is still looked for as long as it must be."""
@@ -110,6 +111,13 @@ SCENARIOS: Final = (
     Scenario("held, and answered with the video itself", switch="enable_base64_output"),
     Scenario("waits, then sent", then="waits", again="resumed", thorough=_AFTER_ITS_WAIT),
     Scenario("waits, then canceled", then="waits, then canceled", again="canceled where it waits", ends=_CANCELED),
+    Scenario(
+        "waits, and is canceled when taken out",
+        then="waits, and is canceled when taken out",
+        again="canceled where it waits",
+        ends=_CANCELED,
+    ),
+    Scenario("waits, and is taken out too early", then="waits, and is taken out too early", again="resumed"),
     Scenario("waits, then refused", "[sim:submit=422] a wave", _NOTHING, "waits", "resumed"),
     Scenario("waits, and its answer is lost", "[sim:submit=lost] a wave", then="waits", again="resumed"),
     Scenario("waits in vain", then="waits for ever", unpaid=frozenset({State.EXPIRED}), settings=_IMPATIENT),
@@ -118,11 +126,19 @@ SCENARIOS: Final = (
     Scenario(
         "waits, and the account is refused", then="waits, and the bill is paid", again="bill paid", faults=(_ONE_401,)
     ),
+    Scenario(
+        "waits, and its model is refused",
+        then="waits, and the bill is paid",
+        again="bill paid",
+        faults=({**_ONE_401, "times": 2},),
+    ),
     Scenario("finds no capacity", faults=(_ONE_429,)),
     Scenario("finds no capacity, late", faults=(_LATE_429,), answer_within_s=0.05),
     Scenario(
         "canceled, and finds no capacity", ends=_CANCELED, then="cancel", faults=(_LATE_429,), answer_within_s=0.05
     ),
+    Scenario("reaches nobody, late", then="reaches nobody", answer_within_s=0.0),
+    Scenario("the balance is not to be had", then="refused long ago", again="bill paid", faults=(_NO_BALANCE,)),
     Scenario("the account is refused", then="bill paid", again="bill paid", faults=(_ONE_401,)),
     Scenario(
         "the account is refused, late", then="bill paid", again="bill paid", faults=(_LATE_401,), answer_within_s=0.05
@@ -146,6 +162,7 @@ OFF_THE_WAY: Final = {
     "service.stores.delivery_log:DeliveryLog.resend": "sending again by hand",
     "service.stores.delivery_log:DeliveryLog.dead_since": "sending again by hand",
     "service.stores.delivery_log:DeliveryLog.hold": "a secret that does not decrypt: its delivery is held for ever",
+    "service.stores.insisting:insist#3": "a Redis that is away for longer than a restart takes",
     "service.stores.prediction_store:PredictionStore.read_answer": "reading a result",
     "service.stores.prediction_store:PredictionStore.events#1": "an event stream",
     "service.stores.prediction_store:PredictionStore.event_body": "sending again by hand",
