@@ -10,9 +10,12 @@ from service.http.admin.account import Account
 from service.usecases.pause_account import MAX_WHY
 
 
-@click.group()
-def command() -> None:
-    """See what the account allows and who waits for it; pause it and go on."""
+@click.group(invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """See what the account allows and who waits for it; pause it and go on. Alone it is the same as `show`."""
+    if context.invoked_subcommand is None:
+        context.invoke(show)
 
 
 def _limit(limit: int | None) -> str:

@@ -92,6 +92,7 @@ class TestCommand:
         told = invoke("upstream", "show").stdout
         assert "not read yet" in told
         assert "Nothing waits." in told
+        assert invoke("upstream").stdout == told
 
     def test_it_pauses_and_resumes(self) -> None:
         """Each answers where the account stands, and how to undo it."""
