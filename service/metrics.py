@@ -4,6 +4,7 @@ Never a label from what a caller sends: no id, URL, prompt or key. `tenant` only
 `model` ids of the catalogue. The registry is passed in, so each test starts at zero.
 """
 
+from math import nan
 from typing import Any, Final, Self
 
 from prometheus_client import (
@@ -133,6 +134,7 @@ class Metrics:
         self.upstream_balance = Gauge(
             "breakwater_upstream_balance_dollars", "The account's balance when it was last read.", registry=registry
         )
+        self.upstream_balance.set(nan)  # not zero: only workers read it, and an alert would go off
         self.upstream_balance_low = Gauge(
             "breakwater_upstream_balance_low", "1 while that is below the threshold.", registry=registry
         )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -201,7 +201,7 @@ class Settings(BaseSettings):
         ge=0,
         le=600,
         description="How long a request is held at most that waits for its prediction's end, in seconds: synchronous"
-        " mode, `Prefer: wait`. Keep it below the timeouts of what stands between callers and the gateway.",
+        " mode, `Prefer: wait=20`. Keep it below the timeouts of what stands between callers and the gateway.",
     )
     tenant_streams: int = Field(
         1_000, ge=1, le=20_000, description="Event streams and held requests a tenant may have open in one process."
@@ -314,6 +314,10 @@ class Settings(BaseSettings):
         return self.public_url or f"http://{host}:{self.port}"
 
 
+CALLERS_KEY: Final = PREFIX + "KEY"
+"""What documentation and `make run` call a caller's own key: no setting, and no misspelt one."""
+
+
 def variable_of(field: str) -> str:
     """Name the environment variable that sets `field`."""
     return "WAVESPEED_API_KEY" if field == "wavespeed_api_key" else PREFIX + field.upper()
@@ -354,5 +358,5 @@ def _check_key_file(file: Path) -> None:
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """List the `BREAKWATER_*` variables that no setting reads: likely misspelt, worth a warning."""
-    known = {variable_of(field) for field in Settings.model_fields}
+    known = {variable_of(field) for field in Settings.model_fields} | {CALLERS_KEY}
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)

@@ -125,7 +125,7 @@ def receiver(secrets: tuple[str, ...], as_json: bool, reply: Reply = Reply()) ->
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8082, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
+@click.option("--port", default=8083, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option(
     "--secret",
     "secrets",
@@ -142,7 +142,6 @@ def command(host: str, port: int, secrets: tuple[str, ...], forward_to: str, ans
     """Receive callbacks on any path, verify and print them. Ctrl-C ends it."""
     if forward_to and not forward_to.startswith(("http://", "https://")):
         raise click.BadParameter("must begin with http:// or https://", param_hint="--forward-to")
-    click.echo(f"Listening on http://{host}:{port}/ for callbacks; Ctrl-C ends it.", err=True)
     try:
         uvloop.run(_listen(host, port, receiver(secrets, as_json, Reply(answer, forward_to))))
     except BreakwaterError as error:
@@ -152,6 +151,7 @@ def command(host: str, port: int, secrets: tuple[str, ...], forward_to: str, ans
 async def _listen(host: str, port: int, app: Starlette) -> None:
     """Serve until SIGTERM or SIGINT."""
     listening = bind(host, port)
+    click.echo(f"Listening on http://{host}:{port}/ for callbacks; Ctrl-C ends it.", err=True)
     server = Server(app, drain_s=2.0)
     with stop_event(on_set=server.stop):
         await server.serve(sockets=[listening])

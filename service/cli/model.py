@@ -91,6 +91,8 @@ def check(file: Path, as_json: bool) -> None:
     built_in = read_catalogue()
     try:
         text = file.read_text("utf-8")
+        if not text.strip():
+            raise BadCatalogue('it is empty; a model is a table [models."vendor/name"]')
         catalogue = read_catalogue(text)
     except (OSError, UnicodeDecodeError, BadCatalogue) as error:
         raise click.ClickException(f"{file}: {error}") from None

@@ -7,10 +7,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
+from pydantic_core import from_json
 from uuid_utils import uuid7
 
 from service.domain.capacity import CLASSES, AccountState, Capacity, LimitInForce, ModelClass, Prospects
-from service.domain.predictions import Prediction
+from service.domain.predictions import Prediction, json_bytes
 from service.stores import keys
 from service.stores.answers import pairs
 from service.stores.commands import Commands
@@ -185,10 +186,10 @@ class SubmissionQueue:
         )
 
     async def state(self) -> AccountState:
-        """Where the account and the queue stand."""
-        now_ms, limits = await self._limits()
+        """Where the account and the queue stand, by the limits that workers go by."""
         account = pairs(await self._commands("HGETALL", keys.ACCOUNT))
         stored = {name.decode(): value.decode() for name, value in account.items()}
+        now_ms, limits = await self._limits(from_json(stored["limits"]) if "limits" in stored else None)
         waiting, oldest = await asyncio.gather(
             self._commands("ZCARD", keys.due("submit")),
             self._commands("ZRANGE", keys.due("submit"), 0, 0, "WITHSCORES"),
@@ -210,10 +211,18 @@ class SubmissionQueue:
             balance_low="low" in stored,
         )
 
-    async def _limits(self) -> tuple[int, tuple[LimitInForce, ...]]:
-        """Now in ms, and every limit in force."""
+    async def tell_limits(self) -> None:
+        """Tell whoever looks at the account by which limits this process goes."""
+        await self._commands("HSET", keys.ACCOUNT, "limits", json_bytes(self._configured()))
+
+    def _configured(self) -> list[int | None]:
+        """The limits of this process: concurrency, and submissions a minute by class."""
+        return [self.capacity.concurrency, *(self.capacity.per_minute.get(one) for one in CLASSES)]
+
+    async def _limits(self, told: list[int | None] | None = None) -> tuple[int, tuple[LimitInForce, ...]]:
+        """Now in ms, and every limit in force, as `told` or as this process has them."""
         names = ["concurrency", *(f"{one}s_per_minute" for one in CLASSES)]
-        configured = [self.capacity.concurrency, *(self.capacity.per_minute.get(one) for one in CLASSES)]
+        configured = told or self._configured()
         now_ms, *used = await self._scripts.run(
             "account_limits",
             keys=[keys.ACCOUNT, keys.OPEN, *(keys.starts(one) for one in CLASSES)],

@@ -58,7 +58,11 @@ class WatchAccount:
             log.info("submissions are tried again", proved_good=proved_good)
 
     async def measure(self) -> None:
-        """Set the metrics of limits, pause and balance. Raises `StoreUnavailable`."""
+        """Tell by which limits this worker goes, and set the metrics of limits, pause and balance.
+
+        Raises `StoreUnavailable`.
+        """
+        await self.queue.tell_limits()
         state = await self.queue.state()
         for limit in state.limits:
             self.metrics.upstream_limit.labels(limit.name).set(inf if limit.now is None else limit.now)

@@ -94,6 +94,17 @@ class TestCommand:
         assert "Nothing waits." in told
         assert invoke("upstream").stdout == told
 
+    def test_it_shows_the_limits_that_workers_go_by(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whatever the operator's own shell has set."""
+
+        async def tell() -> None:
+            async with open_resources(load_settings()) as resources:
+                await resources.watch_account.measure()
+
+        asyncio.run(tell())
+        monkeypatch.delenv("BREAKWATER_UPSTREAM_TIER")
+        assert [one["now"] for one in printed("upstream", "show")["limits"]] == [300, 500, 500]
+
     def test_it_pauses_and_resumes(self) -> None:
         """Each answers where the account stands, and how to undo it."""
         told = invoke("upstream", "pause", "--why", "maintenance").stdout

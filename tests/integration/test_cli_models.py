@@ -57,6 +57,8 @@ def test_a_file_is_checked(file: Path) -> None:
     assert "Next: set BREAKWATER_MODELS_FILE" in invoke("model", "check", str(file)).stdout
     file.write_text(FILE.replace("usual_s = 30", "usual_s = 0", 1))
     assert "models.acme/old.poll.usual_s" in refused("model", "check", str(file))
+    file.write_text("\n")
+    assert "it is empty" in refused("model", "check", str(file))
     file.write_bytes(b"\xff")
     assert "utf-8" in refused("model", "check", str(file))
 

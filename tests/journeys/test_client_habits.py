@@ -55,7 +55,7 @@ async def test_a_client_that_gives_a_synchronous_wait_up_is_paid_for_once(tmp_pa
     async with System(tmp_path, redis_url) as system:
         await system.start()
         body = {"prompt": "[sim:stuck] a wave", "enable_sync_mode": True}
-        assert await post_and_post_again(system.client, MODEL, body, abort_s=1.0) == 6
+        assert await post_and_post_again(system.client, MODEL, body, abort_s=0.4) == 6
         assert (await system.seen_upstream())["paid_submissions"] == 1
 
 

@@ -111,9 +111,10 @@ class AccountModel:
         back_off = min(longest, shortest * 2 ** (self.failures - 1))
         self.blocked_until_ms = max(self.blocked_until_ms, now_ms + back_off)
 
-    def well(self) -> None:
-        """One was taken."""
-        self.failures = self.blocked_until_ms = 0
+    def well(self, now_ms: int) -> None:
+        """One was taken. During a back-off that says nothing: it was sent before."""
+        if now_ms >= self.blocked_until_ms:
+            self.failures = self.blocked_until_ms = 0
 
     def require_no_idle_place(self, waiting: Iterable[ModelClass], now_ms: int, wake_at_ms: float) -> None:
         """Nobody who waits could be sent, and when somebody can, the queue is looked at."""

@@ -154,7 +154,7 @@ class SimulatedDay:
         if verdict == "taken":
             self._expect(now_ms + later(self.random, *self.day.run_s), "end", prediction_id)
             if self.account.failures:
-                self.account.well()
+                self.account.well(self.clock.now_ms)
                 await self.room.queue.heard("well", model_class)
             moved = await self.room.confirm(prediction_id)
             self.woken = self.woken or moved.waiting

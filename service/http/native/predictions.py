@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.domain.callback_url import MAX_URL
-from service.domain.errors import StoreUnavailable
+from service.domain.errors import FieldError, InvalidInput, StoreUnavailable
 from service.domain.predictions import Prediction, State, json_bytes
 from service.domain.representations import native_prediction
 from service.domain.tenants import Tenant
@@ -28,6 +28,9 @@ from service.usecases.submit import Submission, Submit
 
 MAX_METADATA: Final = 16
 """Most pairs of metadata a prediction may have."""
+
+SWITCHES: Final = frozenset({"enable_sync_mode", "enable_base64_output", "webhook", "webhook_url"})
+"""What WaveSpeed would take for more than an input: never sent on, or it would call back whom nobody allowed."""
 
 MetadataName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,40}$")]
 MetadataValue = Annotated[str, StringConstraints(max_length=200)]
@@ -68,6 +71,9 @@ class PredictionHandlers:
     async def create(self, request: Request, tenant: Tenant) -> Response:
         """Answer 202 with the prediction and where it is read: at once, or when it has ended, if that is preferred."""
         wanted = await read_model(request, NewPrediction, self.max_body_bytes)
+        if switches := SWITCHES & wanted.input.keys():
+            told = "is a switch of WaveSpeed, and no input; here there are `webhook` and `Prefer: wait=20`"
+            raise InvalidInput([FieldError(f"input.{name}", told) for name in sorted(switches)])
         headers = travelling(request)
         accepted = await self.submit(
             tenant,

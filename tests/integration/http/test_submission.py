@@ -89,12 +89,13 @@ async def test_a_header_that_may_not_travel_as_it_is_stays_here(
     assert "x-client-name" not in simulator.seen()["submissions"][0]["headers"]
 
 
-async def test_synchronous_mode_says_to_read_later(gateway: Gateway, simulator: Running) -> None:
+async def test_synchronous_mode_says_to_read_later(redis_url: str, simulator: Running) -> None:
     """200 with the task code of a wait that ended, and `processing`; upstream it is an ordinary submission."""
-    data = (await gateway.submit("[sim:stuck]", enable_sync_mode=True)).json()["data"]
-    assert (data["status"], data["code"]) == ("processing", 5004)
-    assert simulator.seen()["submissions"][0]["input"] == {"prompt": "[sim:stuck]"}
-    assert (await gateway.result(data["id"]))["id"] == data["id"]
+    async with open_gateway(settings(redis_url, simulator.url, max_wait_s=0.05)) as gateway:
+        data = (await gateway.submit("[sim:stuck]", enable_sync_mode=True)).json()["data"]
+        assert (data["status"], data["code"]) == ("processing", 5004)
+        assert simulator.seen()["submissions"][0]["input"] == {"prompt": "[sim:stuck]"}
+        assert (await gateway.result(data["id"]))["id"] == data["id"]
 
 
 @pytest.mark.parametrize(
@@ -254,3 +255,12 @@ async def test_the_scheme_is_written_as_one_likes(gateway: Gateway) -> None:
         f"/api/v3/{MODEL}", json={"prompt": "x"}, headers={"authorization": f"bEaReR  {gateway.key} "}
     )
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("switch", ["enable_sync_mode", "enable_base64_output", "webhook", "webhook_url"])
+async def test_switches_are_no_native_input(gateway: Gateway, simulator: Running, switch: str) -> None:
+    """WaveSpeed would act on them, and call back whom nobody allowed: they are named, and nothing is sent."""
+    body = {"model": MODEL, "input": {"prompt": "a wave", switch: "http://169.254.169.254/"}}
+    answer = await gateway.client.post("/v1/predictions", json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, f"input.{switch}")
+    assert posts_seen(simulator) == 0

@@ -210,7 +210,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.account.answer(one, self.room.known[one].model_class, self.now_ms)
             self.run(self.room.confirm(one))
             self.run(self.room.queue.heard("well", "video"))
-            self.account.well()
+            self.account.well(self.now_ms)
 
     def complete(self, number: int) -> None:
         """A run ends."""
@@ -262,7 +262,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.run(self.room.queue.pause(self.now_ms, "maintenance"))
         else:
             self.run(self.room.queue.resume())
-            self.account.well()
+            self.account.failures = self.account.blocked_until_ms = 0
 
     def weigh(self, tenant: str, weight: int) -> None:
         """A weight changes, also while its tenant waits: from the next turn on."""
