@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from service.domain.api_keys import mint_api_key
 from service.domain.tenant_spec import read_spec
 from service.usecases.authenticate import CACHE_S
-from tests.journeys.habits import POLLERS, Died, key_check, post_and_post_again
+from tests.clients.habits import POLLERS, Died, key_check, post_and_post_again
 from tests.journeys.system import SECRET_KEY, System
 from tests.waiting import wait_until
 
