@@ -173,6 +173,7 @@ OFF_THE_WAY: Final = {
     "service.stores.quota_ledger:QuotaLedger.ledger": "reading the books",
     "service.stores.quota_ledger:QuotaLedger.usage": "reading the books",
     "service.stores.quota_ledger:QuotaLedger.standing": "reading the books",
+    "service.stores.submission_queue:SubmissionQueue.tell_limits": "a metric",
     "service.stores.submission_queue:SubmissionQueue.before": "reading a place in the queue",
     "service.stores.submission_queue:SubmissionQueue.account": "reading a place in the queue",
     "service.stores.work_schedule:WorkSchedule.ensure": "the sweep",
