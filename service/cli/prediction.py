@@ -7,7 +7,7 @@ import click
 from service.cli.operator import json_option, print_json, print_table, run
 from service.domain.errors import NotFound
 from service.domain.money import dollars
-from service.domain.predictions import Prediction, rfc3339
+from service.domain.predictions import Prediction, rfc3339, rfc3339_or_none
 from service.resources import Resources
 
 limit_option = click.option(
@@ -18,11 +18,6 @@ limit_option = click.option(
 @click.group()
 def command() -> None:
     """See, cancel and audit predictions."""
-
-
-def _time(at_ms: int) -> str | None:
-    """A time, None for one that has not come."""
-    return rfc3339(at_ms) if at_ms else None
 
 
 def _shown(prediction: Prediction) -> dict[str, Any]:
@@ -38,9 +33,9 @@ def _shown(prediction: Prediction) -> dict[str, Any]:
         "upstream_id": prediction.upstream_id or None,
         "evidence": prediction.evidence or None,
         "created_at": rfc3339(prediction.created_at_ms),
-        "started_at": _time(prediction.started_at_ms),
-        "ended_at": _time(prediction.ended_at_ms),
-        "closed_at": _time(prediction.closed_at_ms),
+        "started_at": rfc3339_or_none(prediction.started_at_ms),
+        "ended_at": rfc3339_or_none(prediction.ended_at_ms),
+        "closed_at": rfc3339_or_none(prediction.closed_at_ms),
     }
 
 

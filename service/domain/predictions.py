@@ -207,6 +207,11 @@ def rfc3339(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def rfc3339_or_none(at_ms: int) -> str | None:
+    """The same, None for a time that has not come, or never will (0)."""
+    return rfc3339(at_ms) if at_ms else None
+
+
 def initial_answer(prediction_id: str, model: str, created_at_ms: int) -> dict[str, Any]:
     """What callers are told of a prediction about which the upstream has said nothing yet."""
     return {

@@ -36,7 +36,7 @@ from service.stores import keys
 from service.stores.answers import pairs
 from service.stores.commands import Commands
 from service.stores.prediction_store import RECORD_VERSION, record_of
-from service.stores.scripts import Scripts
+from service.stores.scripts import Scripts, optional
 
 MAX_QUEUED: Final = 10_000
 """How many submissions a tenant may have waiting for capacity, unless it is told otherwise."""
@@ -137,8 +137,8 @@ class QuotaLedger:
                 keys.UNCONFIRMED_MS,
                 int(stuck_after_s * 1000),
                 intent.model_class,
-                _argument(self._capacity.concurrency),
-                _argument(self._capacity.per_minute.get(intent.model_class)),
+                optional(self._capacity.concurrency),
+                optional(self._capacity.per_minute.get(intent.model_class)),
                 self._max_queued,
                 keys.WAITING_PREFIX,
                 intent.tenant,
@@ -254,11 +254,6 @@ class QuotaLedger:
                 left = limit - used
                 states.append(_windowed(name, limit, left, now_ms, window, _verdict(limit, left)))
         return tuple(states)
-
-
-def _argument(limit: int | None) -> int | str:
-    """A limit for a script, "" for none."""
-    return "" if limit is None else limit
 
 
 def _rate_standing(limits: Limits, full_at_us: int, now_ms: int) -> LimitState:

@@ -50,6 +50,11 @@ def load() -> tuple[Script, ...]:
     return tuple(Script.of(name, shared + text) for name, text in found.items() if not name.startswith("_"))
 
 
+def optional(number: int | None) -> int | str:
+    """A number as an argument of a script; "" for none."""
+    return "" if number is None else number
+
+
 class Scripts:
     """Runs scripts by name, with the other commands of the tick."""
 

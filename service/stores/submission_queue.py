@@ -16,7 +16,7 @@ from service.stores import keys
 from service.stores.answers import pairs
 from service.stores.commands import Commands
 from service.stores.insisting import HICCUP_S, insist
-from service.stores.scripts import Scripts
+from service.stores.scripts import Scripts, optional
 from service.stores.work_schedule import Leased
 
 Verdict = Literal["concurrency", "rate", "unreachable", "over", "well"]
@@ -86,8 +86,8 @@ class SubmissionQueue:
                 limit,
                 self._over_ms,
                 self._now(),
-                _argument(self.capacity.concurrency),
-                *(_argument(self.capacity.per_minute.get(one)) for one in CLASSES),
+                optional(self.capacity.concurrency),
+                *(optional(self.capacity.per_minute.get(one)) for one in CLASSES),
                 int(self.max_wait_s * 1000),
                 _STUCK_MS,
                 keys.WAITING_PREFIX,
@@ -109,8 +109,8 @@ class SubmissionQueue:
                 verdict,
                 model_class,
                 self._now(),
-                _argument(self.capacity.concurrency),
-                _argument(self.capacity.per_minute.get(model_class)),
+                optional(self.capacity.concurrency),
+                optional(self.capacity.per_minute.get(model_class)),
                 "" if retry_after_s is None else int(retry_after_s * 1000),
                 *(int(bound_s * 1000) for bound_s in BACK_OFF_S),
             ],
@@ -226,7 +226,7 @@ class SubmissionQueue:
         now_ms, *used = await self._scripts.run(
             "account_limits",
             keys=[keys.ACCOUNT, keys.OPEN, *(keys.starts(one) for one in CLASSES)],
-            args=[self._now(), *map(_argument, configured)],
+            args=[self._now(), *map(optional, configured)],
         )
         return now_ms, tuple(
             LimitInForce(name, limit, None if in_force < 0 else in_force, count)
@@ -244,8 +244,3 @@ class SubmissionQueue:
             for tenant, count in zip(tenants, counts, strict=True):
                 found[tenant.decode()] = found.get(tenant.decode(), 0) + count
         return found
-
-
-def _argument(limit: int | None) -> int | str:
-    """A limit for a script, "" for none."""
-    return "" if limit is None else limit

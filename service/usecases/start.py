@@ -73,12 +73,9 @@ class Start:
             return await self.record(intent, lambda p, _: outcome_unknown(p), self._over_in_s(intent))
         return recorded
 
-    async def put_back(
-        self, intent: Prediction, verdict: Verdict | None, retry_after_s: float | None = None
-    ) -> Prediction:
+    async def put_back(self, intent: Prediction, verdict: Verdict, retry_after_s: float | None = None) -> Prediction:
         """Let a submission that provably was not started wait in its place, and the account rest as `verdict` says."""
-        if verdict is not None:
-            await insist(lambda: self.queue.heard(verdict, intent.model_class, retry_after_s))
+        await insist(lambda: self.queue.heard(verdict, intent.model_class, retry_after_s))
         waiting = await self.record(intent, put_back)
         self.schedule.wake("submit", 0.0)
         return waiting

@@ -241,7 +241,7 @@ class Submit:
             if story.promised and isinstance(refusal, NeverSent):
                 return await self.start.put_back(intent, "unreachable")
             if story.promised and isinstance(refusal, AccountFault) and refusal.paused:
-                return await self.start.put_back(intent, None)
+                return await self.start.put_back(intent, "over")
             if story.promised:
                 return await self.start.record(intent, _refuse(refusal))
             story.taken_back = True

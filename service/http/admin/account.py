@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from service.domain.capacity import AccountState
 from service.domain.money import dollars
-from service.domain.predictions import rfc3339
+from service.domain.predictions import rfc3339_or_none
 from service.http.bodies import as_model, read_json_object_or_nothing
 from service.usecases.pause_account import MAX_WHY, PauseAccount
 
@@ -54,18 +54,13 @@ class Account(BaseModel):
             oldest_waiting_s=state.oldest_waiting_ms / 1000,
             waiting_by_tenant=dict(state.waiting_by_tenant),
             paused_by=state.paused_by or None,
-            paused_at=_time(state.paused_at_ms),
+            paused_at=rfc3339_or_none(state.paused_at_ms),
             paused_why=state.paused_why or None,
-            backing_off_until=_time(state.blocked_until_ms),
+            backing_off_until=rfc3339_or_none(state.blocked_until_ms),
             balance_usd=None if state.balance_micros is None else dollars(state.balance_micros),
-            balance_at=_time(state.balance_at_ms),
+            balance_at=rfc3339_or_none(state.balance_at_ms),
             balance_low=state.balance_low,
         )
-
-
-def _time(at_ms: int) -> str | None:
-    """A time, None for none."""
-    return rfc3339(at_ms) if at_ms else None
 
 
 class Pause(BaseModel):

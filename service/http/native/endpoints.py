@@ -11,7 +11,7 @@ from starlette.responses import Response
 from service.domain.callback_url import MAX_URL
 from service.domain.endpoints import MAX_DESCRIPTION, MESSAGE_TYPES, OVERLAP_MS, DisabledBy, Endpoint
 from service.domain.errors import NotFound
-from service.domain.predictions import rfc3339
+from service.domain.predictions import rfc3339, rfc3339_or_none
 from service.domain.tenants import Tenant
 from service.http.bodies import read_model
 from service.http.native.deliveries import AttemptShown
@@ -83,7 +83,7 @@ class EndpointShown(BaseModel):
             description=endpoint.description,
             state=endpoint.state,
             disabled_by=endpoint.disabled_by or None,
-            disabled_at=_time(endpoint.disabled_at_ms),
+            disabled_at=rfc3339_or_none(endpoint.disabled_at_ms),
             created_at=rfc3339(endpoint.created_at_ms),
         )
 
@@ -109,13 +109,13 @@ class HealthShown(BaseModel):
         """Show a receiver's health."""
         return cls(
             breaker=health.breaker,
-            retry_at=_time(health.open_until_ms),
+            retry_at=rfc3339_or_none(health.open_until_ms),
             delivered=health.delivered,
             failed=health.failed,
-            last_success_at=_time(health.well_at_ms),
-            last_failure_at=_time(health.failed_at_ms),
+            last_success_at=rfc3339_or_none(health.well_at_ms),
+            last_failure_at=rfc3339_or_none(health.failed_at_ms),
             last_failure=health.failure or None,
-            failing_since=_time(health.failing_since_ms),
+            failing_since=rfc3339_or_none(health.failing_since_ms),
             pending=health.pending,
             dead=health.dead,
         )
@@ -233,8 +233,3 @@ class EndpointHandlers:
 def _json(shown: BaseModel) -> Response:
     """An answer in JSON."""
     return Response(shown.model_dump_json(), media_type="application/json")
-
-
-def _time(at_ms: int) -> str | None:
-    """A time for people, None for never."""
-    return rfc3339(at_ms) if at_ms else None

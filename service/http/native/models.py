@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from service.domain.catalogue import Catalogue, Model, ModelState
 from service.domain.money import dollars
-from service.domain.predictions import rfc3339
+from service.domain.predictions import rfc3339_or_none
 from service.domain.tenants import Tenant
 from service.http.deprecation import deprecation_headers
 from service.http.queries import one_of
@@ -67,8 +67,8 @@ class ModelShown(BaseModel):
             type=model.type,
             description=model.description,
             state=model.state,
-            deprecated_at=rfc3339(model.deprecated_at_ms) if model.deprecated_at_ms else None,
-            sunset_at=rfc3339(model.sunset_at_ms) if model.sunset_at_ms else None,
+            deprecated_at=rfc3339_or_none(model.deprecated_at_ms),
+            sunset_at=rfc3339_or_none(model.sunset_at_ms),
             replacement=model.replacement or None,
             listed=model.listed,
             inputs=dict(model.inputs),

@@ -5,8 +5,8 @@
 -- because slots are short; where only starts are, a tenant must not wait in one class for what it had of the other.
 -- `{waiting}tags` remembers as `{class}:{tenant}` the tag a tenant has got to, and as `*` that of the last one served: who
 -- comes back after a rest begins there, neither behind the others nor with a credit. As `{class}` it holds by how much
--- all tags of that class have moved on while its starts were used up: else who comes to it later would wait until it has caught up
--- with the other. due:submit holds everything that waits, by time of submission.
+-- all tags of that class have moved on while its starts were used up: else who comes to it later would wait until it has
+-- caught up with the other. due:submit holds everything that waits, by time of submission.
 -- `where` has: waiting (prefix), due (due:submit).
 local STRIDE = 1000000
 local CLASSES = {'video', 'image'}
