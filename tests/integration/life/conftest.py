@@ -16,3 +16,10 @@ async def life(redis_url: str, simulator: Running) -> AsyncIterator[Life]:
     """A gateway and a worker without upstream callbacks."""
     async with open_life(redis_url, simulator) as life:
         yield life
+
+
+@pytest.fixture
+async def impatient(redis_url: str, simulator: Running) -> AsyncIterator[Life]:
+    """The same, answering its caller before a slow upstream has answered."""
+    async with open_life(redis_url, simulator, answer_within_s=0.05) as life:
+        yield life

@@ -16,6 +16,7 @@ from service.domain.tenants import Tenant
 from service.resources import Resources, open_resources
 from service.stores.keys import DueSet
 from service.upstream.client import SUBMIT_OVER_S
+from service.usecases.submit import ANSWER_WITHIN_S
 from tests.integration.http.gateway import Gateway, settings
 from tests.integration.simulator.running import Clock, Running
 from tests.owed import owed_deliveries
@@ -131,13 +132,18 @@ class Life:
 
 
 @asynccontextmanager
-async def open_life(redis_url: str, simulator: Running, **fields: Any) -> AsyncIterator[Life]:
-    """Open both, with the tenant `acme`; fields are settings."""
+async def open_life(
+    redis_url: str, simulator: Running, answer_within_s: float = ANSWER_WITHIN_S, **fields: Any
+) -> AsyncIterator[Life]:
+    """Open both, with the tenant `acme`; fields are settings.
+
+    A test in which the upstream is slow passes a short `answer_within_s`. In all others it is too long to pass on a
+    busy machine: what the upstream answered is written when `submit` returns.
+    """
     clock = simulator.clock
     configuration = settings(redis_url, simulator.url, **{"public_url": PUBLIC_URL, **fields})
     async with open_resources(configuration, clock) as resources:
-        # The answer window runs on the event loop's time: a test that lets the upstream hang need not wait for it.
-        resources = replace(resources, submit=replace(resources.submit, answer_within_s=0.3))
+        resources = replace(resources, submit=replace(resources.submit, answer_within_s=answer_within_s))
         app = create_app(resources)
         async with (
             app.router.lifespan_context(app),

@@ -170,27 +170,27 @@ async def test_canceled_and_never_found_it_costs_nothing(life: Life) -> None:
     assert (after.state, after.closed, after.money) == (State.CANCELED, "never_started", "released")
 
 
-async def test_canceled_while_its_post_is_under_way(life: Life) -> None:
+async def test_canceled_while_its_post_is_under_way(impatient: Life) -> None:
     """The answer that comes later is not lost: it says where to look, and the run is paid for."""
-    prediction_id = await life.submit("[sim:delay=1] a wave")
-    assert (await life.load(prediction_id)).state is State.SUBMITTING
-    await life.cancel(prediction_id)
-    await life.resources.submit.drain(10)
-    after = await life.load(prediction_id)
+    prediction_id = await impatient.submit("[sim:delay=1] a wave")
+    assert (await impatient.load(prediction_id)).state is State.SUBMITTING
+    await impatient.cancel(prediction_id)
+    await impatient.resources.submit.drain(10)
+    after = await impatient.load(prediction_id)
     assert (after.state, after.evidence) == (State.CANCELED, "answer")
-    await life.pass_time(120)
-    assert (await life.load(prediction_id)).closed == "completed"
+    await impatient.pass_time(120)
+    assert (await impatient.load(prediction_id)).closed == "completed"
 
 
-async def test_canceled_while_its_post_is_refused(life: Life) -> None:
+async def test_canceled_while_its_post_is_refused(impatient: Life) -> None:
     """A refusal that comes after the cancellation closes it at once, for nothing."""
-    life.simulator.arm("submit", "late_status", status=422, seconds=1)
-    prediction_id = await life.submit()
-    await life.cancel(prediction_id)
-    await life.resources.submit.drain(10)
-    after = await life.load(prediction_id)
+    impatient.simulator.arm("submit", "late_status", status=422, seconds=1)
+    prediction_id = await impatient.submit()
+    await impatient.cancel(prediction_id)
+    await impatient.resources.submit.drain(10)
+    after = await impatient.load(prediction_id)
     assert (after.state, after.closed, after.money) == (State.CANCELED, "never_started", "released")
-    assert life.paid() == 0
+    assert impatient.paid() == 0
 
 
 async def test_the_deadline_expires_it_and_it_is_closed_later(life: Life) -> None:
@@ -223,7 +223,7 @@ async def test_the_books_agree_with_every_closed_one(life: Life, redis: Redis) -
 
 async def test_a_canceled_submission_counts_as_a_start_until_it_is_answered(redis_url: str, simulator: Running) -> None:
     """Canceling does not stop a POST on its way: the account's minute ends a minute after its answer, not before."""
-    async with open_life(redis_url, simulator, upstream_per_minute="10") as life:
+    async with open_life(redis_url, simulator, answer_within_s=0.05, upstream_per_minute="10") as life:
         prediction_id = await life.submit("[sim:delay=1.5] a wave")
         await life.cancel(prediction_id)
         under_way_until = await life.resources.commands("ZSCORE", "bw:starts:video", prediction_id)

@@ -65,7 +65,7 @@ async def test_synchronous_mode_is_bounded_while_wavespeed_is_silent(
     redis_url: str, simulator: Running, trouble: str
 ) -> None:
     """An answer that is late or lost is no error in this mode either: the same 200, with an id that can be read."""
-    async with open_life(redis_url, simulator, max_wait_s=0.05) as life:
+    async with open_life(redis_url, simulator, answer_within_s=0.05, max_wait_s=0.05) as life:
         body = {"prompt": f"[sim:{trouble}] a calm", "enable_sync_mode": True}
         answer = await life.gateway.client.post(f"/api/v3/{MODEL}", json=body)
         data = answer.json()["data"]

@@ -123,14 +123,15 @@ async def test_one_that_comes_before_the_confirmation_confirms_then_settles(life
     assert after.started_at_ms == 1_800_000_000_123
 
 
-async def test_one_that_comes_while_the_post_is_under_way(life: Life) -> None:
+async def test_one_that_comes_while_the_post_is_under_way(redis_url: str, simulator: Running) -> None:
     """The later answer confirms what is known already, and changes nothing."""
-    prediction_id = await life.submit("[sim:delay=1] a wave")
-    await wait_until(lambda: bool(life.simulator.seen()["submissions"]), what="the upstream has it")
-    assert (await call_back(life, body(life))).status_code == 200
-    await life.resources.submit.drain(10)
-    after = await life.load(prediction_id)
-    assert (after.state, after.evidence, life.paid()) == (State.COMPLETED, "callback", 1)
+    async with open_life(redis_url, simulator, answer_within_s=0.05, **with_callbacks()) as life:
+        prediction_id = await life.submit("[sim:delay=1] a wave")
+        await wait_until(lambda: bool(life.simulator.seen()["submissions"]), what="the upstream has it")
+        assert (await call_back(life, body(life))).status_code == 200
+        await life.resources.submit.drain(10)
+        after = await life.load(prediction_id)
+        assert (after.state, after.evidence, life.paid()) == (State.COMPLETED, "callback", 1)
 
 
 @pytest.mark.parametrize("forged", ["wrong secret", "no secret", "old", "early", "changed body", "no headers"])
