@@ -26,6 +26,7 @@ from service.domain.errors import CallbackDenied
 from service.domain.retry_after import parse_retry_after
 from service.domain.webhook_retries import Outcome
 from service.guarded_connections import CheckedResolver, GuardedCall, guarded, guarded_transport
+from service.trust import system_trust
 
 TOTAL_S: Final = 15.0
 """Longest time for one attempt, in seconds, from looking up the name to the end of the answer."""
@@ -98,7 +99,7 @@ class WebhookSender:
         self._resolver: CheckedResolver | None = None
         self._total_s = total_s
         self._connect_s = connect_s
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls or system_trust()
         # A connection is allowed by the policy it was opened under and by no other, so policies never share any.
         self._pools: OrderedDict[CallbackPolicy, _Pool] = OrderedDict()
 

@@ -30,6 +30,7 @@ from service.domain.errors import (
 from service.domain.predictions import Observation, json_bytes, rfc3339
 from service.domain.retry_after import parse_retry_after
 from service.metrics import Metrics
+from service.trust import system_trust
 from service.upstream.key import UpstreamKey
 from service.upstream.payloads import (
     ListedTask,
@@ -289,17 +290,18 @@ async def connect_upstream(
     monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[WaveSpeed]:
     """Open the account's connections: no proxies, no cookies, no redirects, no environment."""
+    tls = system_trust()
 
     def session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE_S),
+            connector=aiohttp.TCPConnector(ssl=tls, limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("accept", "accept-encoding", "user-agent"),
             trust_env=False,
             timeout=aiohttp.ClientTimeout(total=None),
         )
 
-    transport = AiohttpTransport(client=session)
+    transport = AiohttpTransport(client=session, verify=tls, trust_env=False)
     try:
         yield WaveSpeed(transport, base_url, key, metrics, breaker, monotonic)
     finally:

@@ -22,6 +22,7 @@ from service.domain.callback_address import CallbackPolicy
 from service.domain.errors import CallbackDenied, NoSuchPart, OutputDenied, OutputGone, ReadFailed
 from service.domain.places import Places
 from service.guarded_connections import CheckedResolver, GuardedCall, guarded, guarded_transport
+from service.trust import system_trust
 
 SETTING: Final = "BREAKWATER_OUTPUT_HOSTS"
 """The setting that lists the hosts."""
@@ -149,7 +150,7 @@ async def connect_outputs(
     `resolver` looks names up and `tls` says whose certificates are good (the system's by default).
     """
     checked = CheckedResolver(resolver or aiohttp.ThreadedResolver())
-    tls = tls or ssl.create_default_context()
+    tls = tls or system_trust()
     upstream, origin = _upstream_policy(upstream_url)
     async with AsyncExitStack() as stack:
         transports = _Transports(*(guarded_transport(checked, tls, CONNECT_S) for _ in range(2)))
