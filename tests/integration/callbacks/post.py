@@ -121,7 +121,7 @@ async def open_post(redis_url: str, **fields: Any) -> AsyncIterator[Post]:
     async with (
         open_resources(configuration, clock) as resources,
         Receiver().running() as receiver,
-        WebhookSender(total_s=2.0, connect_s=1.0) as sender,
+        WebhookSender() as sender,
     ):
         app = create_app(resources)
         transport = httpx2.ASGITransport(app)
