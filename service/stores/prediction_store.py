@@ -13,8 +13,9 @@ from typing import Any, Final, Literal, NamedTuple
 from pydantic_core import from_json
 
 from service.domain.errors import NotFound
+from service.domain.json_forms import json_bytes
 from service.domain.lanes import callback_lane
-from service.domain.predictions import Change, Prediction, State, json_bytes
+from service.domain.predictions import Change, Prediction, State
 from service.stores import keys
 from service.stores.answers import pairs
 from service.stores.commands import Commands
