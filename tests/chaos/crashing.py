@@ -154,8 +154,10 @@ def main() -> None:
     hits = install()
     import worker.app  # noqa: F401
     from service.logs import configure_logging
+    from service.trust import system_trust
 
     configure_logging("error", "crashing")
+    system_trust()  # read once here, not by every child
     for line in sys.stdin:
         run = Run(**json.loads(line))
         readable, writable = os.pipe()
