@@ -12,7 +12,7 @@ PAGES: Final = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs
 _CODE: Final = re.compile(r"^```.*?^```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 _LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING: Final = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
-_NAMED: Final = re.compile(r"`((?:tests|docs|benchmarks|deploy|service|worker|simulator)/[\w./-]+)`")
+_NAMED: Final = re.compile(r"`((?:tests|docs|benchmarks|deploy|service|worker|simulator)/[\w./-]+)(?:::(\w+))?`")
 
 
 def anchors(text: str) -> set[str]:
@@ -40,10 +40,20 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert broken_links(page) == []
 
 
+def unproved(page: Path, root: Path = ROOT) -> list[str]:
+    """Files that a page names and that are not there, and tests that are not in them."""
+    gone = []
+    for name, test in _NAMED.findall(page.read_text()):
+        file = root / name
+        if not file.exists() or (test and f"def {test}(" not in file.read_text()):
+            gone.append(f"{name}::{test}" if test else name)
+    return gone
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_file_that_is_named_is_there(page: Path) -> None:
-    """A test or file that a page names as proof exists."""
-    assert [name for name in _NAMED.findall(page.read_text()) if not (ROOT / name).exists()] == []
+def test_every_proof_that_is_named_is_there(page: Path) -> None:
+    """A file that a page names exists, and so does a test in it (`tests/file.py::test_name`)."""
+    assert unproved(page) == []
 
 
 def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
@@ -53,3 +63,12 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
         "# A heading: one\n[a](gone.md) [b](#a-heading-one) [c](#two) `[d](e.md)` [f](https://example.com)\n"
     )
     assert broken_links(page) == ["gone.md", "#two"]
+
+
+def test_a_proof_that_is_gone_is_found(tmp_path: Path) -> None:
+    """Neither a missing file nor a missing test passes."""
+    page, tests = tmp_path / "page.md", tmp_path / "tests"
+    tests.mkdir()
+    (tests / "test_a.py").write_text("def test_one() -> None: ...")
+    page.write_text("`tests/test_a.py` `tests/test_a.py::test_one` `tests/test_a.py::test_two` `tests/test_b.py`")
+    assert unproved(page, tmp_path) == ["tests/test_a.py::test_two", "tests/test_b.py"]
