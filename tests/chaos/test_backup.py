@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,10 +21,9 @@ from service.domain.tenant_spec import read_spec
 from service.embedded_redis import embedded_server, find_binary
 from service.resources import Resources
 from service.stores.keys import due
-from service.upstream.client import SUBMIT_OVER_S
 from tests.chaos.submitting import submit
 from tests.conftest import TEST_SERVER
-from tests.journeys.system import Callback, Receiver, System, free_port
+from tests.journeys.system import Callback, Receiver, System
 from tests.waiting import wait_until
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "backup.md"
@@ -34,12 +33,6 @@ BEFORE: Final = 120
 
 PRICE: Final = 400_000
 PROMPTS: Final = ("", "", "", "[sim:fail]", "[sim:duration=4]", "[sim:duration=8]")
-
-PAUSE_S: Final = 0.3
-"""Rest of a submitter, so that hardly ever one is just being submitted at the moment of the copy."""
-
-SEARCHED_S: Final = SUBMIT_OVER_S + 40.0
-"""How long it takes until one that was is found in WaveSpeed's list; without one the test takes a quarter of it."""
 
 
 @dataclass(slots=True)
@@ -65,11 +58,15 @@ async def run(block: str, **environment: str) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await process.communicate()
+    try:
+        said, _ = await asyncio.wait_for(process.communicate(), 40)
+    except TimeoutError:
+        process.kill()
+        raise
     assert process.returncode == 0, said.decode()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(150)
 async def test_a_restored_copy_goes_on(tmp_path: Path, receiver: Receiver) -> None:
     """Every prediction of the copy reaches its end and is told of, the ledger balances, nothing is paid twice."""
     binary = os.environ.get(TEST_SERVER) or find_binary()
@@ -77,12 +74,10 @@ async def test_a_restored_copy_goes_on(tmp_path: Path, receiver: Receiver) -> No
     for directory in (programs, backup, data):
         directory.mkdir()
     (programs / "redis-server").symlink_to(binary)  # what is restored into is what was copied from
-    port = free_port()
     environment = {
         "PATH": f"{programs}:{os.environ['PATH']}",
         "BACKUP": str(backup),
         "DATA": str(data),
-        "PORT": str(port),
     }
     lost = embedded_server(None, tmp_path / "lost", appendonly=True, binary=binary)
     url = await asyncio.to_thread(lost.__enter__)
@@ -92,7 +87,7 @@ async def test_a_restored_copy_goes_on(tmp_path: Path, receiver: Receiver) -> No
         try:
             running = [await system.start_gateway("livez"), await system.start_worker("livez")]
             await system.start_simulator("--balance", "1000000", "--video-s", "2")
-            accepted = await _submit_while(
+            accepted = await _submit_around(
                 system, receiver, run(commands("backup"), BREAKWATER_REDIS_URL=url, **environment)
             )
             for process in running:
@@ -101,14 +96,14 @@ async def test_a_restored_copy_goes_on(tmp_path: Path, receiver: Receiver) -> No
             await asyncio.to_thread(lost.__exit__, None, None, None)
         told_before = len(receiver.received)
         await run(commands("restore"), **environment)
-        restored = embedded_server(port, data, appendonly=True, binary=binary)
+        restored = embedded_server(None, data, appendonly=True, binary=binary)
         system.environment["BREAKWATER_REDIS_URL"] = await asyncio.to_thread(restored.__enter__)
         try:
             async with system.resources() as resources:
                 unfinished = await _unfinished(resources)
                 await asyncio.gather(system.start_worker(), system.start_gateway())
                 await wait_until(
-                    lambda: _nothing_owed(resources), timeout_s=SEARCHED_S, what="everything has ended and was told"
+                    lambda: _nothing_owed(resources), timeout_s=60, what="everything has ended and was told"
                 )
                 told = await _audit(system, resources, accepted, receiver.received)
                 print(  # noqa: T201
@@ -120,29 +115,27 @@ async def test_a_restored_copy_goes_on(tmp_path: Path, receiver: Receiver) -> No
             await asyncio.to_thread(restored.__exit__, None, None, None)
 
 
-async def _submit_while(system: System, receiver: Receiver, copying: Coroutine[Any, Any, None]) -> Accepted:
-    """Submit, and go on submitting while the copy is made."""
+async def _submit_around(system: System, receiver: Receiver, copying: Coroutine[Any, Any, None]) -> Accepted:
+    """Submit, have the copy made while all of that runs, and submit more.
+
+    Nothing is just being submitted at the moment of the copy: that is looked for in WaveSpeed's list, which takes more
+    than a minute, and is what the runs are about that crash between every two steps.
+    """
     key = await system.create_tenant("acme", read_spec({"limits": {"concurrency": 1_000_000, "budget_usd": "9999"}}))
     async with system.resources() as resources:
         await resources.register_endpoint(await resources.tenants.get("acme"), f"{receiver.url}/endpoint", [])
-    accepted, numbers, copied = Accepted(), count(), asyncio.Event()
+    accepted, numbers = Accepted(), count()
 
-    async def submitter(client: Httpx2AiohttpClient) -> None:
-        while not copied.is_set():
-            number = next(numbers)
+    async def submit_some(client: Httpx2AiohttpClient, wanted: int) -> None:
+        for number in islice(numbers, wanted):
             prompt = f"{PROMPTS[number % len(PROMPTS)]} wave number {number}"
             accepted.ids[number] = await submit(client, (system.gateway_url,), key, number, prompt)
-            await asyncio.sleep(PAUSE_S)
 
     async with Httpx2AiohttpClient(timeout=20.0, trust_env=False) as client:
-        submitting = [asyncio.create_task(submitter(client)) for _ in range(SUBMITTERS)]
-        await wait_until(lambda: len(accepted.ids) >= BEFORE, timeout_s=30, what="some predictions")
+        await asyncio.gather(*(submit_some(client, BEFORE // SUBMITTERS) for _ in range(SUBMITTERS)))
         accepted.before_the_copy = frozenset(accepted.ids.values())
         await copying
-        later = len(accepted.ids) + SUBMITTERS
-        await wait_until(lambda: len(accepted.ids) >= later, what="some that the copy does not know")
-        copied.set()
-        await asyncio.gather(*submitting)
+        await asyncio.gather(*(submit_some(client, 1) for _ in range(SUBMITTERS)))
     return accepted
 
 
@@ -166,7 +159,7 @@ async def _nothing_owed(resources: Resources) -> bool:
 async def _audit(system: System, resources: Resources, accepted: Accepted, received: list[Callback]) -> str:
     """Compare what was accepted, what the copy knew, what the upstream did, what the books say and what was told."""
     known = await _known(resources)
-    assert accepted.before_the_copy <= set(known), "the copy has everything that was answered before it was begun"
+    assert accepted.before_the_copy == set(known), "the copy has all that was answered before it was begun, and no more"
     tasks: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for task in (await system.seen_upstream())["submissions"]:
         tasks[task["input"]["prompt"]].append(task)
@@ -187,7 +180,6 @@ async def _audit(system: System, resources: Resources, accepted: Accepted, recei
     assert all((one.id, f"prediction.{one.state.value}") in ids for one in known.values()), "every end was told"
     assert all(len(found) == 1 for found in ids.values()), "each thing under one id"
     unknown = len(set(accepted.ids.values()) - set(known))
-    assert unknown > 0, "what was accepted after the copy is not known, and does no harm"
     return (
         f"{len(known)} known to the copy, {dict(Counter(one.state.value for one in known.values()))}, {unknown} later"
     )
