@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 @overload
-async def wait_until(condition: Callable[[], Awaitable[T]], timeout_s: float = 10.0, what: str = ...) -> T: ...
+async def wait_until(condition: Callable[[], Awaitable[T]], timeout_s: float = 30.0, what: str = ...) -> T: ...
 @overload
-async def wait_until(condition: Callable[[], T], timeout_s: float = 10.0, what: str = ...) -> T: ...
-async def wait_until(condition: Callable[[], Any], timeout_s: float = 10.0, what: str = "the condition") -> Any:
+async def wait_until(condition: Callable[[], T], timeout_s: float = 30.0, what: str = ...) -> T: ...
+async def wait_until(condition: Callable[[], Any], timeout_s: float = 30.0, what: str = "the condition") -> Any:
     """Ask `condition` every 10 ms until what it returns (or awaits to) is true, and return that.
 
     Fails the test after `timeout_s`, naming `what` was waited for and the last value seen.
