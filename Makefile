@@ -40,6 +40,7 @@ lock: .venv ## Resolve pyproject.toml into the hashed lock files again
 	@$(LOCK) pyproject.toml --extra dev --extra embedded -o requirements-dev.lock
 	@for client in $(CLIENTS); do $(LOCK) tests/clients/$$client.in -o tests/clients/$$client.lock; done
 	@$(LOCK) tests/contract/requirements.in -o tests/contract/requirements.lock
+	@$(LOCK) deploy/build.in -o deploy/build.lock
 	@echo "Locks written. Next: make test"
 
 clean: ## Remove the environment and every cache
