@@ -90,7 +90,7 @@ class Stack:
         """Bring everything up and wait until it is healthy; take it down with its volumes, whatever happens."""
         published = {f"{name.upper()}_PORT": str(port) for name, port in self.ports.items()}
         file = self.directory / "env"
-        settings_file(file, IMAGE=IMAGE, SETTINGS_FILE=str(file), **published)
+        settings_file(file, IMAGE=IMAGE, SETTINGS_FILE=str(file), BREAKWATER_POLL_SCALE="0.02", **published)
         with ExitStack() as ending:
             ending.enter_context(self._engine())
             ending.enter_context(self._health_checks())

@@ -2,23 +2,33 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx2
+import pytest
 
 from tests.compose.configuration import RULES, read_yaml
 from tests.compose.stack import BUILT, WORKERS, Stack
 from tests.waiting import wait_until
 
+Ask = Callable[..., Awaitable[Any]]
+"""Asks a URL, with parameters by name, for JSON."""
+
 JOBS = {"breakwater-gateway": 1, "breakwater-worker": WORKERS, "prometheus": 1, "alertmanager": 1}
 
 
-async def ask(url: str, **parameters: str) -> Any:
-    """An answer in JSON; a service that is just starting again is asked again."""
+@pytest.fixture
+async def asking() -> AsyncIterator[Ask]:
+    """Asks for JSON, over connections that are kept; the answer must be a success."""
     async with httpx2.AsyncClient(trust_env=False, timeout=10.0) as client:
-        answer = await client.get(url, params=parameters)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+
+        async def ask(url: str, **parameters: str) -> Any:
+            answer = await client.get(url, params=parameters)
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        yield ask
 
 
 async def caller(stack: Stack, tenant: str) -> httpx2.AsyncClient:
@@ -48,7 +58,7 @@ async def is_completed(client: httpx2.AsyncClient, prediction: str) -> bool:
     return bool(status == "completed")
 
 
-async def test_a_video_goes_through(stack: Stack) -> None:
+async def test_a_video_goes_through(stack: Stack, asking: Ask) -> None:
     """A newcomer's first video: submitted through the published port, bought once, read back through the gateway."""
     async with await caller(stack, "newcomer") as client:
         prediction = await video(client)
@@ -56,42 +66,11 @@ async def test_a_video_goes_through(stack: Stack) -> None:
         assert shown["urls"]["get"].startswith(stack.url("gateway"))
         content = await client.get(f"/v1/predictions/{prediction}/content/0")
         assert content.content[4:8] == b"ftyp"
-    seen = await ask(f"{stack.url('simulator')}/_control/state")
+    seen = await asking(f"{stack.url('simulator')}/_control/state")
     assert seen["paid_submissions"] == 1
 
 
-async def test_prometheus_sees_every_process(stack: Stack) -> None:
-    """All targets are up, each worker by itself; every rule of the chart is loaded and evaluates; alerts have a way."""
-    prometheus = stack.url("prometheus")
-
-    async def seen() -> dict[str, int]:
-        targets = (await ask(f"{prometheus}/api/v1/targets"))["data"]["activeTargets"]
-        up = [target["labels"]["job"] for target in targets if target["health"] == "up"]
-        assert [target["lastError"] for target in targets if target["health"] == "down"] == []
-        return {job: up.count(job) for job in set(up)}
-
-    async def all_seen() -> bool:
-        return await seen() == JOBS
-
-    await wait_until(all_seen, timeout_s=45, what="every target is up")
-
-    written = [group["name"] for path in RULES.glob("*.yaml") for group in read_yaml(path)["groups"]]
-
-    async def all_evaluated() -> bool:
-        groups = (await ask(f"{prometheus}/api/v1/rules"))["data"]["groups"]
-        assert {group["name"] for group in groups} == set(written)
-        rules = [rule for group in groups for rule in group["rules"]]
-        assert [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] == "err"] == []
-        return {rule["health"] for rule in rules} == {"ok"}
-
-    await wait_until(all_evaluated, timeout_s=75, what="every rule has been evaluated")
-    told = (await ask(f"{prometheus}/api/v1/alertmanagers"))["data"]["activeAlertmanagers"]
-    assert [one["url"] for one in told] == ["http://alertmanager:9093/api/v2/alerts"]
-    build = (await ask(f"{prometheus}/api/v1/query", query="count(breakwater_build_info)"))["data"]["result"]
-    assert build[0]["value"][1] == str(1 + WORKERS)
-
-
-async def test_an_alert_reaches_its_receiver(stack: Stack) -> None:
+async def test_an_alert_reaches_its_receiver(stack: Stack, asking: Ask) -> None:
     """One that pages is given to `page`, one that does not to `ticket`."""
     url = f"{stack.url('alertmanager')}/api/v2/alerts"
     async with httpx2.AsyncClient(trust_env=False) as client:
@@ -101,7 +80,7 @@ async def test_an_alert_reaches_its_receiver(stack: Stack) -> None:
     async def received() -> dict[str, str]:
         return {
             one["labels"]["alertname"]: one["receivers"][0]["name"]
-            for one in await ask(url)
+            for one in await asking(url)
             if one["labels"]["alertname"].startswith("Test-")
         }
 
@@ -164,3 +143,36 @@ async def test_what_was_promised_outlives_its_containers(stack: Stack) -> None:
         await wait_until(is_back, timeout_s=20, what="the gateway has its Redis back")
         assert await is_completed(client, prediction)
         assert await video(client) != prediction
+
+
+async def test_prometheus_sees_every_process(stack: Stack, asking: Ask) -> None:
+    """All targets are up, each worker by itself; every rule of the chart is loaded, none fails; alerts have a way."""
+    prometheus = stack.url("prometheus")
+
+    async def seen() -> dict[str, int]:
+        targets = (await asking(f"{prometheus}/api/v1/targets"))["data"]["activeTargets"]
+        up = [target["labels"]["job"] for target in targets if target["health"] == "up"]
+        assert [target["lastError"] for target in targets if target["health"] == "down"] == []
+        return {job: up.count(job) for job in set(up)}
+
+    async def all_seen() -> bool:
+        return await seen() == JOBS
+
+    await wait_until(all_seen, timeout_s=45, what="every target is up")
+
+    written = [group["name"] for path in RULES.glob("*.yaml") for group in read_yaml(path)["groups"]]
+
+    async def all_evaluated() -> bool:
+        groups = (await asking(f"{prometheus}/api/v1/rules"))["data"]["groups"]
+        assert {group["name"] for group in groups} == set(written)
+        rules = [rule for group in groups for rule in group["rules"]]
+        assert [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] == "err"] == []
+        frequent = [rule for group in groups if group["interval"] <= 30 for rule in group["rules"]]
+        assert len(frequent) > len(rules) / 2
+        return {rule["health"] for rule in frequent} == {"ok"}
+
+    await wait_until(all_evaluated, timeout_s=40, what="every rule of each half minute has been evaluated")
+    told = (await asking(f"{prometheus}/api/v1/alertmanagers"))["data"]["activeAlertmanagers"]
+    assert [one["url"] for one in told] == ["http://alertmanager:9093/api/v2/alerts"]
+    build = (await asking(f"{prometheus}/api/v1/query", query="count(breakwater_build_info)"))["data"]["result"]
+    assert build[0]["value"][1] == str(1 + WORKERS)
