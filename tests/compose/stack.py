@@ -85,6 +85,11 @@ class Stack:
         found: list[dict[str, Any]] = json.loads(_podman("inspect", *told.split()))
         return found
 
+    def container(self, service: str) -> dict[str, Any]:
+        """What the engine knows of a service's only container."""
+        [found] = [one for one in self.containers() if one["Config"]["Labels"]["com.docker.compose.service"] == service]
+        return found
+
     @contextmanager
     def up(self) -> Iterator["Stack"]:
         """Bring everything up and wait until it is healthy; take it down with its volumes, whatever happens."""
