@@ -53,9 +53,9 @@ async def test_a_video_goes_through(containers: Containers) -> None:
     simulator = await containers.start("simulate", "--port", str(SIMULATOR), "--key", SECRET_KEY, "--video-s", "0.5")
     gateway, worker = await asyncio.gather(containers.start(), containers.start("worker"))
     async with httpx2.AsyncClient(trust_env=False, timeout=20.0) as client:
-        for port in (GATEWAY, WORKER):
-            url = f"http://127.0.0.1:{port}/readyz"
-            await wait_until(lambda url=url: answers(client, url), timeout_s=20, what=f"{url} is green")  # type: ignore[misc]
+        for port, path in ((SIMULATOR, "_control/state"), (GATEWAY, "readyz"), (WORKER, "readyz")):
+            url = f"http://127.0.0.1:{port}/{path}"
+            await wait_until(lambda url=url: answers(client, url), timeout_s=20, what=f"{url} answers")  # type: ignore[misc]
         await containers.command("tenant", "create", "acme", "--json")
         key = json.loads(await containers.command("key", "create", "acme", "--json"))["key"]
         client.headers["authorization"] = f"Bearer {key}"
