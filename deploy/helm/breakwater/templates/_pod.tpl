@@ -99,12 +99,12 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 - name: BREAKWATER_UPSTREAM_KEY_FILE
-  value: /etc/breakwater/upstream/key
-{{- if include "breakwater.modelsConfigMap" .root }}
+  value: /etc/breakwater/upstream/{{ $secret.keys.upstreamKey }}
+{{- if include "breakwater.fileConfigMap" (dict "context" . "file" "models") }}
 - name: BREAKWATER_MODELS_FILE
   value: /etc/breakwater/models/{{ .root.Values.models.key }}
 {{- end }}
-{{- if and (ne .component "worker") (include "breakwater.tenantsConfigMap" .root) }}
+{{- if and (ne .component "worker") (include "breakwater.fileConfigMap" (dict "context" . "file" "tenants")) }}
 - name: BREAKWATER_TENANTS_FILE
   value: /etc/breakwater/tenants/{{ .root.Values.tenants.key }}
 {{- end }}
@@ -116,15 +116,14 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{- define "breakwater.modelsConfigMap" -}}
-{{- with .Values.models -}}
-{{- if .existingConfigMap }}{{ .existingConfigMap }}{{ else if .content }}{{ include "breakwater.fullname" $ }}-models{{ end -}}
-{{- end -}}
-{{- end -}}
-
-{{- define "breakwater.tenantsConfigMap" -}}
-{{- with .Values.tenants -}}
-{{- if .existingConfigMap }}{{ .existingConfigMap }}{{ else if .content }}{{ include "breakwater.fullname" $ }}-tenants{{ end -}}
+{{/* The ConfigMap of a file, if there is one: dict with context (root, component), file. The check has its own. */}}
+{{- define "breakwater.fileConfigMap" -}}
+{{- $root := .context.root -}}
+{{- $file := get $root.Values .file -}}
+{{- if $file.existingConfigMap -}}
+{{- $file.existingConfigMap -}}
+{{- else if $file.content -}}
+{{- include "breakwater.fullname" $root }}{{ if eq .context.component "check" }}-check{{ end }}-{{ .file -}}
 {{- end -}}
 {{- end -}}
 
@@ -132,10 +131,10 @@ topologySpreadConstraints:
 {{- define "breakwater.mounts" -}}
 - {name: tmp, mountPath: /tmp}
 - {name: upstream-key, mountPath: /etc/breakwater/upstream, readOnly: true}
-{{- if include "breakwater.modelsConfigMap" .root }}
+{{- if include "breakwater.fileConfigMap" (dict "context" . "file" "models") }}
 - {name: models, mountPath: /etc/breakwater/models, readOnly: true}
 {{- end }}
-{{- if and (ne .component "worker") (include "breakwater.tenantsConfigMap" .root) }}
+{{- if and (ne .component "worker") (include "breakwater.fileConfigMap" (dict "context" . "file" "tenants")) }}
 - {name: tenants, mountPath: /etc/breakwater/tenants, readOnly: true}
 {{- end }}
 {{- end -}}
@@ -147,14 +146,15 @@ topologySpreadConstraints:
   secret:
     secretName: {{ .root.Values.existingSecret.name }}
     defaultMode: 0440
+    optional: false
     items:
-      - {key: {{ .root.Values.existingSecret.keys.upstreamKey }}, path: key}
-{{- with include "breakwater.modelsConfigMap" .root }}
+      - {key: {{ .root.Values.existingSecret.keys.upstreamKey }}, path: {{ .root.Values.existingSecret.keys.upstreamKey }}}
+{{- with include "breakwater.fileConfigMap" (dict "context" . "file" "models") }}
 - name: models
   configMap: {name: {{ . }}}
 {{- end }}
 {{- if ne .component "worker" }}
-{{- with include "breakwater.tenantsConfigMap" .root }}
+{{- with include "breakwater.fileConfigMap" (dict "context" . "file" "tenants") }}
 - name: tenants
   configMap: {name: {{ . }}}
 {{- end }}
