@@ -1,6 +1,7 @@
 """What Prometheus, Grafana and callers find: monitors, rules, dashboards, addresses."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,21 @@ def test_both_are_scraped(rendered: Render) -> None:
     template = of_kind(objects, "Deployment")["breakwater-worker"]["spec"]["template"]
     assert worker["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
     assert worker["spec"]["podMetricsEndpoints"][0]["port"] == template["spec"]["containers"][0]["ports"][0]["name"]
+
+
+def test_alerts_look_for_the_jobs_there_are(changed: Changed) -> None:
+    """Rules and dashboards find gateway and worker by their job, whatever the release is called."""
+    objects = changed(fullnameOverride="videos", monitoring={"monitors": {"enabled": True}})
+    [gateway] = of_kind(objects, "ServiceMonitor")["videos-gateway"]["spec"]["endpoints"]
+    [worker] = of_kind(objects, "PodMonitor")["videos-worker"]["spec"]["podMetricsEndpoints"]
+    jobs = {rule["replacement"] for end in (gateway, worker) for rule in end["relabelings"]}
+    assert jobs == {"breakwater-gateway", "breakwater-worker"}
+    text = (CHART / "rules/breakwater.yaml").read_text()
+    text += "".join(file.read_text().replace('\\"', '"') for file in (CHART / "dashboards").glob("*.json"))
+    matchers = set(re.findall(r'job=~?"([^"]+)"', text))
+    assert matchers
+    for matcher in matchers:
+        assert any(re.fullmatch(matcher, job) for job in jobs), matcher
 
 
 def test_the_rules_are_the_file_s(rendered: Render) -> None:
