@@ -18,6 +18,9 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,100}")
 _QUIET: Final = frozenset({"/livez", "/readyz", "/metrics"})
 """Routes that are counted, but not logged: a probe a second would drown the rest."""
 
+HELD: Final = "held"
+"""Where the time of requests is counted that waited for their prediction's end: it says nothing of their route."""
+
 log = structlog.get_logger()
 
 
@@ -31,13 +34,18 @@ def note(scope: MutableMapping[str, Any], **fields: str) -> None:
     scope["breakwater.fields"].update(fields)
 
 
+def note_held(scope: MutableMapping[str, Any]) -> None:
+    """The request waits on purpose, because its caller asked for it: no measure of how quickly its route answers."""
+    scope["breakwater.held"] = True
+
+
 class AccessLog:
     """Wraps the whole application."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
-        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._series: dict[tuple[str, str, int, bool], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other protocols pass through."""
@@ -67,11 +75,13 @@ class AccessLog:
         """Write the line and the sample, labelled with the route's template and never with the path."""
         route = getattr(scope.get("route"), "path", "unmatched")
         method = scope["method"] if scope["method"] in ("GET", "POST", "PUT", "PATCH", "DELETE") else "other"
-        series = self._series.get((route, method, status))
+        held = "breakwater.held" in scope
+        series = self._series.get((route, method, status, held))
         if series is None:
             # Looking children up costs more than counting; routes, methods and statuses are few.
             requests = self._metrics.http_requests.labels(route, method, str(status))
-            series = self._series[route, method, status] = requests, self._metrics.http_duration.labels(route)
+            duration = self._metrics.http_duration.labels(HELD if held else route)
+            series = self._series[route, method, status, held] = requests, duration
         series[0].inc()
         series[1].observe(duration_s)
         if route not in _QUIET:
