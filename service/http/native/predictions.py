@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from service.domain.callback_url import MAX_URL
 from service.domain.errors import FieldError, InvalidInput, StoreUnavailable
-from service.domain.predictions import Prediction, State, json_bytes
+from service.domain.json_forms import json_bytes
+from service.domain.predictions import Prediction, State
 from service.domain.representations import native_prediction
 from service.domain.tenants import Tenant
 from service.http.access_log import note, note_held, request_id

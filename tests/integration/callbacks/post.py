@@ -10,14 +10,9 @@ import httpx2
 from uuid_utils import uuid7
 
 from service.app import create_app
-from service.domain.predictions import (
-    Observation,
-    Prediction,
-    State,
-    confirmed,
-    initial_answer,
-    observed,
-)
+from service.domain.answers import initial_answer
+from service.domain.moves import confirmed, observed
+from service.domain.predictions import Observation, Prediction, State
 from service.resources import Resources, open_resources
 from tests.integration.http.gateway import settings
 from tests.integration.simulator.running import Clock
@@ -121,7 +116,7 @@ async def open_post(redis_url: str, **fields: Any) -> AsyncIterator[Post]:
     async with (
         open_resources(configuration, clock) as resources,
         Receiver().running() as receiver,
-        WebhookSender(total_s=2.0, connect_s=1.0) as sender,
+        WebhookSender() as sender,
     ):
         app = create_app(resources)
         transport = httpx2.ASGITransport(app)

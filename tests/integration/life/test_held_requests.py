@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from service.domain.predictions import json_bytes
+from service.domain.json_forms import json_bytes
 from tests.integration.life.life import Life, open_life
 from tests.integration.life.online import Online, online
 from tests.integration.simulator.running import MODEL, Running
