@@ -27,6 +27,7 @@ from service.domain.polling import Patience
 from service.domain.tenants_file import BadTenantsFile, WrittenTenant, check_callbacks, read_tenants_file
 from service.domain.timetable import Timetable
 from service.metrics import Metrics
+from service.metrics.loop_lag import watch_loop
 from service.settings import PREFIX, BadSetting, Settings
 from service.stores import keys
 from service.stores.abandoned import Abandoned
@@ -40,6 +41,7 @@ from service.stores.encryption import Encryption
 from service.stores.endpoint_store import EndpointStore
 from service.stores.event_feed import EventFeed
 from service.stores.event_log import EventLog
+from service.stores.holdings import Holdings
 from service.stores.lane_health import LaneHealth
 from service.stores.prediction_list import PredictionList
 from service.stores.prediction_store import PredictionStore
@@ -67,6 +69,7 @@ from service.usecases.estimate_start import EstimateStart
 from service.usecases.find_stuck import FindStuck
 from service.usecases.find_task import FindTask
 from service.usecases.look import Look
+from service.usecases.measure_store import MeasureStore
 from service.usecases.pause_account import PauseAccount
 from service.usecases.receive_callback import ReceiveCallback
 from service.usecases.reconcile import Reconcile
@@ -144,6 +147,7 @@ class Resources:
     look: Look
     retain: Retain
     find_stuck: FindStuck
+    measure_store: MeasureStore
     reencrypt: Reencrypt
     callback_ids: CallbackIds | None
     receive_callback: ReceiveCallback
@@ -280,6 +284,7 @@ async def open_resources(
         deliveries = DeliveryLog(commands, scripts, now_ms, places, settings.retry_scale)
         never = frozenset({"prediction.output_expiring"} if not settings.output_expiring_s else ())
         redis_state = RedisState(commands, encryption, _stop_process, server_clock)
+        metrics.redis_up.set_function(lambda: redis_state.up)
         timetable = _timetable(settings, catalogue)
         transition = Transition(predictions, schedule, timetable, metrics, settings.base_url, clock)
         callback_ids = _callback_ids(settings)
@@ -353,6 +358,7 @@ async def open_resources(
             look=Look(predictions, transition, schedule, upstream, find_task, timetable, metrics, clock),
             retain=Retain(predictions, transition, schedule, timetable, metrics, clock),
             find_stuck=FindStuck(predictions, schedule, metrics, clock),
+            measure_store=MeasureStore(Holdings(commands, scripts, clock), metrics),
             reencrypt=Reencrypt(tenants, endpoints, encryption, commands, scripts),
             callback_ids=callback_ids,
             receive_callback=ReceiveCallback(predictions, transition, timetable, metrics, clock),
@@ -364,6 +370,13 @@ async def open_resources(
 async def watch_redis(state: RedisState, first: Callable[[], Awaitable[object]] | None = None) -> AsyncIterator[None]:
     """Look at Redis in the background for as long as the block runs; `first` is done before it counts as ready."""
     async with _in_background(state.watch(first)):
+        yield
+
+
+@asynccontextmanager
+async def measure_loop(metrics: Metrics) -> AsyncIterator[None]:
+    """Measure how late timers fire for as long as the block runs."""
+    async with _in_background(watch_loop(metrics)):
         yield
 
 
