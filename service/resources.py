@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -237,16 +238,17 @@ def _stop_process() -> None:
 
 @asynccontextmanager
 async def open_resources(
-    settings: Settings, given_clock: Callable[[], float] | None = None
+    settings: Settings, given_clock: Callable[[], float] | None = None, shared_metrics: Path | None = None
 ) -> AsyncIterator[Resources]:
     """Open everything; Redis and WaveSpeed need not be up yet. Closes in reverse order.
 
-    All goes by the Redis server's clock, or by the given one, which a test moves.
+    All goes by the Redis server's clock, or by the given one, which a test moves. `shared_metrics` is where several
+    processes put theirs together.
     """
     server_clock = ServerClock(time.time)
     clock = given_clock or server_clock
     now_ms = (lambda: int(clock() * 1000)) if given_clock else None
-    metrics = Metrics(CollectorRegistry(), version("breakwater"))
+    metrics = Metrics(CollectorRegistry(), version("breakwater"), shared_metrics)
     catalogue = read_models(settings)
     callbacks = CallbackPolicy.parse(settings.callback_allow, await _own_addresses(settings))
     encryption = Encryption([key.get_secret_value() for key in settings.encryption_key])

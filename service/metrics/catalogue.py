@@ -169,7 +169,11 @@ class Metrics(Declarations):
             limit=_CAPACITIES,
         )
         self.upstream_used = self.gauge(
-            "upstream_used", "How much of such a limit is used.", "worker", "max", limit=_CAPACITIES
+            "upstream_used",
+            "How much of such a limit is used; of concurrency: predictions in flight at WaveSpeed.",
+            "worker",
+            "max",
+            limit=_CAPACITIES,
         )
         self.upstream_paused = self.gauge(
             "upstream_paused",

@@ -17,6 +17,7 @@ from service.resources import Resources, open_resources
 from tests.integration.http.gateway import settings
 from tests.integration.simulator.running import Clock
 from tests.journeys.system import Receiver
+from tests.series import undeclared
 from tests.waiting import wait_until
 from worker.app import build_pools
 from worker.webhook_sender import WebhookSender
@@ -128,3 +129,4 @@ async def open_post(redis_url: str, **fields: Any) -> AsyncIterator[Post]:
             post = Post(resources, clock, client, receiver, sender)
             client.headers.update(await post.key_of("acme"))
             yield post
+    assert undeclared(resources.metrics) == []
