@@ -14,7 +14,7 @@ import httpx2
 from benchmarks.paths import DONE, MeasuredPath, Round, process_settings, resources_settings, running
 from benchmarks.processes import Bench, Measured, cpu_s, resident_bytes
 from service.cli.local_system import wait_for_url
-from service.domain.predictions import observed
+from service.domain.moves import observed
 from service.resources import Resources, open_resources
 
 ENDPOINTS: Final = 50

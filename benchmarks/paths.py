@@ -13,7 +13,9 @@ from uuid_utils import uuid7
 
 from benchmarks.processes import SETTINGS, Bench, Figure, Measured, cpu_s, drive
 from service.cli.local_system import wait_for_url
-from service.domain.predictions import Observation, Prediction, State, confirmed, initial_answer
+from service.domain.answers import initial_answer
+from service.domain.moves import confirmed
+from service.domain.predictions import Observation, Prediction, State
 from service.domain.tenant_spec import LimitsSpec, TenantSpec
 from service.resources import Resources, open_resources
 from service.settings import Settings

@@ -15,7 +15,8 @@ from uuid_utils import uuid7
 from benchmarks.paths import DONE, ROUNDS, MeasuredPath, Round, process_settings, resources_settings, running
 from benchmarks.processes import Bench, cpu_s, resident_bytes
 from service.cli.local_system import wait_for_url
-from service.domain.predictions import Prediction, observed
+from service.domain.moves import observed
+from service.domain.predictions import Prediction
 from service.http.native.event_stream import HEARTBEAT_S
 from service.resources import Resources, open_resources
 

@@ -41,7 +41,7 @@ from service.http.wavespeed.models import ModelHandlers
 from service.http.wavespeed.results import ResultHandler
 from service.http.wavespeed.submit import SubmitHandler
 from service.probes import Probes
-from service.resources import UPSTREAM_CALLBACKS, Resources, follow_moves, watch_redis
+from service.resources import UPSTREAM_CALLBACKS, Resources, follow_moves, measure_loop, watch_redis
 from service.usecases.authenticate import AuthenticateOperator
 
 log = structlog.get_logger()
@@ -231,6 +231,7 @@ def create_app(
         async with (
             watch_redis(resources.redis_state, apply_tenants if tenants else None),
             follow_moves(resources.feed),
+            measure_loop(resources.metrics),
         ):
             yield
             resources.feed.end()

@@ -92,7 +92,7 @@ class _LibraryHandler(logging.Handler):
 
 
 def configure_logging(level: str, process: str) -> None:
-    """Set up logging for this process (`gateway`, `worker`, `cli`), at `level` and above."""
+    """Set up logging for this process (`gateway`, `gateway-0`, `worker`, `cli`), at `level` and above."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     writer = LineWriter(sys.stderr.buffer)
     structlog.configure(

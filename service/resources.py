@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ from service.domain.polling import Patience
 from service.domain.tenants_file import BadTenantsFile, WrittenTenant, check_callbacks, read_tenants_file
 from service.domain.timetable import Timetable
 from service.metrics import Metrics
+from service.metrics.loop_lag import watch_loop
 from service.settings import PREFIX, BadSetting, Settings
 from service.stores import keys
 from service.stores.abandoned import Abandoned
@@ -40,6 +42,7 @@ from service.stores.encryption import Encryption
 from service.stores.endpoint_store import EndpointStore
 from service.stores.event_feed import EventFeed
 from service.stores.event_log import EventLog
+from service.stores.holdings import Holdings
 from service.stores.lane_health import LaneHealth
 from service.stores.prediction_list import PredictionList
 from service.stores.prediction_store import PredictionStore
@@ -67,6 +70,7 @@ from service.usecases.estimate_start import EstimateStart
 from service.usecases.find_stuck import FindStuck
 from service.usecases.find_task import FindTask
 from service.usecases.look import Look
+from service.usecases.measure_store import MeasureStore
 from service.usecases.pause_account import PauseAccount
 from service.usecases.receive_callback import ReceiveCallback
 from service.usecases.reconcile import Reconcile
@@ -144,6 +148,7 @@ class Resources:
     look: Look
     retain: Retain
     find_stuck: FindStuck
+    measure_store: MeasureStore
     reencrypt: Reencrypt
     callback_ids: CallbackIds | None
     receive_callback: ReceiveCallback
@@ -233,16 +238,17 @@ def _stop_process() -> None:
 
 @asynccontextmanager
 async def open_resources(
-    settings: Settings, given_clock: Callable[[], float] | None = None
+    settings: Settings, given_clock: Callable[[], float] | None = None, shared_metrics: Path | None = None
 ) -> AsyncIterator[Resources]:
     """Open everything; Redis and WaveSpeed need not be up yet. Closes in reverse order.
 
-    All goes by the Redis server's clock, or by the given one, which a test moves.
+    All goes by the Redis server's clock, or by the given one, which a test moves. `shared_metrics` is where several
+    processes put theirs together.
     """
     server_clock = ServerClock(time.time)
     clock = given_clock or server_clock
     now_ms = (lambda: int(clock() * 1000)) if given_clock else None
-    metrics = Metrics(CollectorRegistry(), version("breakwater"))
+    metrics = Metrics(CollectorRegistry(), version("breakwater"), shared_metrics)
     catalogue = read_models(settings)
     callbacks = CallbackPolicy.parse(settings.callback_allow, await _own_addresses(settings))
     encryption = Encryption([key.get_secret_value() for key in settings.encryption_key])
@@ -280,6 +286,7 @@ async def open_resources(
         deliveries = DeliveryLog(commands, scripts, now_ms, places, settings.retry_scale)
         never = frozenset({"prediction.output_expiring"} if not settings.output_expiring_s else ())
         redis_state = RedisState(commands, encryption, _stop_process, server_clock)
+        metrics.redis_up.set_function(lambda: redis_state.up)
         timetable = _timetable(settings, catalogue)
         transition = Transition(predictions, schedule, timetable, metrics, settings.base_url, clock)
         callback_ids = _callback_ids(settings)
@@ -353,6 +360,7 @@ async def open_resources(
             look=Look(predictions, transition, schedule, upstream, find_task, timetable, metrics, clock),
             retain=Retain(predictions, transition, schedule, timetable, metrics, clock),
             find_stuck=FindStuck(predictions, schedule, metrics, clock),
+            measure_store=MeasureStore(Holdings(commands, scripts, clock), metrics),
             reencrypt=Reencrypt(tenants, endpoints, encryption, commands, scripts),
             callback_ids=callback_ids,
             receive_callback=ReceiveCallback(predictions, transition, timetable, metrics, clock),
@@ -364,6 +372,13 @@ async def open_resources(
 async def watch_redis(state: RedisState, first: Callable[[], Awaitable[object]] | None = None) -> AsyncIterator[None]:
     """Look at Redis in the background for as long as the block runs; `first` is done before it counts as ready."""
     async with _in_background(state.watch(first)):
+        yield
+
+
+@asynccontextmanager
+async def measure_loop(metrics: Metrics) -> AsyncIterator[None]:
+    """Measure how late timers fire for as long as the block runs."""
+    async with _in_background(watch_loop(metrics)):
         yield
 
 

@@ -9,7 +9,7 @@ from arq import Worker, cron, func
 from pydantic_core import from_json, to_json
 
 from service.domain.errors import StoreUnavailable
-from service.resources import Resources, connect_arq, open_resources, watch_redis
+from service.resources import Resources, connect_arq, measure_loop, open_resources, watch_redis
 from service.server import stop_event
 from service.settings import Settings
 from service.stores import keys
@@ -116,13 +116,22 @@ def cron_worker(resources: Resources) -> Worker:
     """Build arq for the crons, in a queue of their own: a flood of wake-ups cannot hold them up."""
 
     async def run_sweep(ctx: dict[Any, Any]) -> None:
-        await sweep(resources.schedule, resources.find_stuck, resources.watch_account, resources.metrics)
+        await sweep(
+            resources.schedule,
+            resources.find_stuck,
+            resources.watch_account,
+            resources.measure_store,
+            resources.metrics,
+        )
 
     async def run_reconcile(ctx: dict[Any, Any]) -> None:
         await reconcile(resources.reconcile)
 
     async def run_measure(ctx: dict[Any, Any]) -> None:
-        await measure(resources.reconcile)
+        await measure(resources.reconcile.measure)
+
+    async def run_endpoints(ctx: dict[Any, Any]) -> None:
+        await measure(resources.measure_store.endpoints)
 
     async def run_balance(ctx: dict[Any, Any]) -> None:
         await read_balance(resources.watch_account)
@@ -133,6 +142,7 @@ def cron_worker(resources: Resources) -> Worker:
         cron(run_reconcile, name="reconcile", minute=set(RECONCILE_MINUTES), second=35, timeout=300, keep_result=0),
         cron(run_balance, name="balance", second={10, 40}, run_at_startup=True, keep_result=0),
         cron(run_measure, name="measure", second={5, 20, 35, 50}, unique=False, run_at_startup=True, keep_result=0),
+        cron(run_endpoints, name="endpoints", second={25}, unique=False, run_at_startup=True, keep_result=0),
     ]
     return _worker(resources, keys.CRON_QUEUE, cron_jobs=jobs)
 
@@ -144,6 +154,7 @@ async def run_worker(settings: Settings) -> None:
             open_resources(settings) as resources,
             WebhookSender() as sender,
             watch_redis(resources.redis_state),
+            measure_loop(resources.metrics),
             metrics_port(
                 settings.host,
                 settings.worker_metrics_port,

@@ -13,7 +13,8 @@ from service.domain.deliveries import Delivery, DeliveryState
 from service.domain.endpoints import DisabledBy, Endpoint
 from service.domain.errors import Conflict, NotFound
 from service.domain.lanes import DISABLE_AFTER_S, Sign, sign_of
-from service.domain.predictions import ENDED, EVENT_OF, rfc3339
+from service.domain.predictions import ENDED, EVENT_OF
+from service.domain.timestamps import rfc3339
 from service.domain.webhook_retries import SCHEDULE_S, next_attempt_s
 from service.domain.webhook_signature import standard_headers, wavespeed_headers
 from service.metrics import Metrics

@@ -1,4 +1,6 @@
-"""Cron: the ledger against the predictions, and how far limits are used."""
+"""Crons: the ledger against the predictions, and the gauges that take a look at every tenant."""
+
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -18,9 +20,9 @@ async def reconcile(use: Reconcile) -> None:
     log.info("books reconciled", mended=mended)
 
 
-async def measure(use: Reconcile) -> None:
+async def measure(use: Callable[[], Awaitable[None]]) -> None:
     """Refresh the gauges of this worker; an outage leaves them as they are."""
     try:
-        await use.measure()
+        await use()
     except StoreUnavailable as away:
-        log.warning("limits not measured", reason=str(away))
+        log.warning("gauges not measured", reason=str(away))

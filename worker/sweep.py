@@ -9,13 +9,20 @@ from service.domain.errors import ReadFailed, StoreUnavailable
 from service.metrics import Metrics
 from service.stores.work_schedule import DUE_SETS, WorkSchedule
 from service.usecases.find_stuck import FindStuck
+from service.usecases.measure_store import MeasureStore
 from service.usecases.watch_account import WatchAccount
 
 log = structlog.get_logger()
 
 
-async def sweep(schedule: WorkSchedule, find_stuck: FindStuck, watch_account: WatchAccount, metrics: Metrics) -> None:
-    """Measure every due set and the account, wake the workers for those with something due, see to what is stuck."""
+async def sweep(
+    schedule: WorkSchedule,
+    find_stuck: FindStuck,
+    watch_account: WatchAccount,
+    measure_store: MeasureStore,
+    metrics: Metrics,
+) -> None:
+    """Measure due sets, account and store, wake the workers for what is due, see to what is stuck."""
     try:
         for due_set in DUE_SETS:
             owed = await schedule.owed(due_set)
@@ -27,6 +34,7 @@ async def sweep(schedule: WorkSchedule, find_stuck: FindStuck, watch_account: Wa
         metrics.deliveries_pending.set(pending)
         metrics.receivers_broken.set(broken)
         await watch_account.measure()
+        await measure_store()
         await find_stuck.mend()
     except StoreUnavailable as away:
         log.warning("sweep put off", reason=str(away))

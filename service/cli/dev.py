@@ -29,8 +29,8 @@ from service.cli.local_system import (
 )
 from service.cli.operator import settings_or_exit
 from service.domain.errors import AlreadyExists, BreakwaterError
+from service.domain.json_forms import json_bytes
 from service.domain.money import dollars
-from service.domain.predictions import json_bytes
 from service.domain.tenant_spec import TenantSpec
 from service.embedded_redis import embedded_server
 from service.resources import open_resources, read_models

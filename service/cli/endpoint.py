@@ -8,7 +8,7 @@ import click
 from service.cli.operator import json_option, print_json, print_table, run
 from service.domain.endpoints import Endpoint
 from service.domain.errors import NotFound
-from service.domain.predictions import rfc3339
+from service.domain.timestamps import rfc3339
 from service.resources import Resources
 from service.stores.lane_health import Health
 from service.usecases.change_endpoint import EndpointChanges

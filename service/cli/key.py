@@ -6,8 +6,8 @@ import click
 
 from service.cli.operator import json_option, print_json, print_table, run
 from service.domain.api_keys import digest
-from service.domain.predictions import rfc3339
 from service.domain.tenants import ApiKey
+from service.domain.timestamps import rfc3339
 
 
 @click.group()

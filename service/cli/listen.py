@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.domain.errors import BreakwaterError
-from service.domain.predictions import json_bytes
+from service.domain.json_forms import json_bytes
 from service.domain.webhook_signature import verify_wavespeed
 from service.server import Server, bind, stop_event
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from service.domain.errors import BreakwaterError
-from service.domain.predictions import json_bytes
+from service.domain.json_forms import json_bytes
 from service.logs import configure_logging
 from service.resources import Resources, open_resources
 from service.settings import Settings, load_settings, unknown_variables

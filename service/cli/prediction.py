@@ -7,7 +7,8 @@ import click
 from service.cli.operator import json_option, print_json, print_table, run
 from service.domain.errors import NotFound
 from service.domain.money import dollars
-from service.domain.predictions import Prediction, rfc3339, rfc3339_or_none
+from service.domain.predictions import Prediction
+from service.domain.timestamps import rfc3339, rfc3339_or_none
 from service.resources import Resources
 
 limit_option = click.option(

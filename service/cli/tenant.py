@@ -8,10 +8,10 @@ import click
 
 from service.cli.operator import json_option, print_json, print_table, run
 from service.domain.limits import LIMITS, NUMBERS
-from service.domain.predictions import rfc3339
 from service.domain.tenant_spec import TenantSpec, read_spec
 from service.domain.tenants import Tenant
 from service.domain.tenants_file import BadTenantsFile, read_tenants_file
+from service.domain.timestamps import rfc3339
 from service.domain.usage import COLUMNS, UsageRow, usage_csv
 from service.resources import Resources
 from service.usecases.apply_tenants import TenantChange

@@ -6,7 +6,9 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from service.domain.endpoints import Endpoint
-from service.domain.predictions import EventType, Prediction, json_bytes, rfc3339
+from service.domain.json_forms import json_bytes
+from service.domain.predictions import EventType, Prediction
+from service.domain.timestamps import rfc3339
 
 MAX_EVENT_BYTES: Final = 20_000
 """A webhook body stays under this: what does not fit is left out and named."""

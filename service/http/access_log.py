@@ -11,12 +11,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from service.metrics import Metrics
+from service.metrics.catalogue import HELD, METHODS, STATUSES, UNMATCHED
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,100}")
 """What a caller's X-Request-Id may be to be echoed; anything else gets an id of ours."""
 
 _QUIET: Final = frozenset({"/livez", "/readyz", "/metrics"})
-"""Routes that are counted, but not logged: a probe a second would drown the rest."""
+"""Routes that are counted, but neither logged nor in flight: a probe a second would drown the rest."""
 
 log = structlog.get_logger()
 
@@ -31,13 +32,20 @@ def note(scope: MutableMapping[str, Any], **fields: str) -> None:
     scope["breakwater.fields"].update(fields)
 
 
+def note_held(scope: MutableMapping[str, Any]) -> None:
+    """The request waits on purpose, because its caller asked for it: no measure of how quickly its route answers."""
+    scope["breakwater.held"] = True
+
+
 class AccessLog:
     """Wraps the whole application."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
-        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._in_flight = 0
+        metrics.http_in_flight.set_function(lambda: self._in_flight)
+        self._series: dict[tuple[str, str, int, bool], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other protocols pass through."""
@@ -58,20 +66,26 @@ class AccessLog:
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", identity.encode())]
             await send(message)
 
+        counted = scope["path"] not in _QUIET
+        self._in_flight += counted
         try:
             await self._app(scope, receive, send_with_id)
         finally:
+            self._in_flight -= counted
             self._record(scope, status, time.perf_counter() - started, identity)
 
     def _record(self, scope: Scope, status: int, duration_s: float, identity: str) -> None:
         """Write the line and the sample, labelled with the route's template and never with the path."""
-        route = getattr(scope.get("route"), "path", "unmatched")
-        method = scope["method"] if scope["method"] in ("GET", "POST", "PUT", "PATCH", "DELETE") else "other"
-        series = self._series.get((route, method, status))
+        route = getattr(scope.get("route"), "path", UNMATCHED)
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        held = "breakwater.held" in scope
+        series = self._series.get((route, method, status, held))
         if series is None:
             # Looking children up costs more than counting; routes, methods and statuses are few.
-            requests = self._metrics.http_requests.labels(route, method, str(status))
-            series = self._series[route, method, status] = requests, self._metrics.http_duration.labels(route)
+            told = str(status) if status in STATUSES else f"{status // 100}xx"
+            requests = self._metrics.http_requests.labels(route, method, told)
+            duration = self._metrics.http_duration.labels(HELD if held else route)
+            series = self._series[route, method, status, held] = requests, duration
         series[0].inc()
         series[1].observe(duration_s)
         if route not in _QUIET:

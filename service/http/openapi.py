@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.domain.catalogue import Catalogue
-from service.domain.predictions import json_bytes
+from service.domain.json_forms import json_bytes
 from service.http.authentication import Endpoint
 from service.http.docs import PAGE_HEADERS, page
 

@@ -24,8 +24,8 @@ from service.domain.errors import (
     UpstreamError,
     UpstreamRefused,
 )
+from service.domain.json_forms import json_bytes
 from service.domain.limits import QuotaExceeded
-from service.domain.predictions import json_bytes
 from service.http.access_log import request_id
 from service.http.error_table import BROKEN, NO_METHOD, Kind, kind_of
 from service.http.quota_headers import quota_headers

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from service.domain.predictions import json_bytes
+from service.domain.json_forms import json_bytes
 from service.stores import keys
 from service.stores.commands import Commands
 

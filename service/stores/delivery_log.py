@@ -10,8 +10,8 @@ from pydantic_core import from_json
 
 from service.domain.deliveries import Delivery, DeliveryState
 from service.domain.endpoints import Endpoint
+from service.domain.json_forms import json_bytes
 from service.domain.lanes import BREAKER_HOLD_S, BREAKER_MAX_HOLD_S, BREAKER_TROUBLES, Sign
-from service.domain.predictions import json_bytes
 from service.stores import keys
 from service.stores.commands import Commands
 from service.stores.endpoint_store import endpoint_of

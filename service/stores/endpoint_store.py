@@ -9,7 +9,7 @@ from pydantic_core import from_json
 
 from service.domain.endpoints import MAX_ENDPOINTS, Endpoint, Secret
 from service.domain.errors import NotFound, TooMany
-from service.domain.predictions import json_bytes
+from service.domain.json_forms import json_bytes
 from service.stores import keys
 from service.stores.answers import pairs
 from service.stores.commands import Commands

@@ -7,60 +7,20 @@ write may or may not have happened: all of them can be repeated.
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any, Final, Literal, NamedTuple
-
-from pydantic_core import from_json
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
 
 from service.domain.errors import NotFound
 from service.domain.lanes import callback_lane
-from service.domain.predictions import Change, Prediction, State, json_bytes
+from service.domain.predictions import Change, Prediction, State
 from service.stores import keys
 from service.stores.answers import pairs
 from service.stores.commands import Commands
+from service.stores.prediction_record import changes_of, decode_record
 from service.stores.scripts import Scripts
 
 MAX_TWINS: Final = 256
 """Most unconfirmed submissions of equal inputs that are compared; past it nobody could tell them apart anyway."""
-
-RECORD_VERSION: Final = "1"
-"""Written into every record; a reader that meets fields it does not know leaves them as they are."""
-
-_INTEGERS: Final = frozenset(
-    {
-        "created_at_ms",
-        "submitted_at_ms",
-        "rev",
-        "input_bytes",
-        "price_micros",
-        "started_at_ms",
-        "ended_at_ms",
-        "closed_at_ms",
-        "sequence",
-        "expiring_sequence",
-        "poll_failures",
-        "deleted_at_ms",
-    }
-)
-_NAMES: Final = tuple(f.name for f in fields(Prediction) if f.name != "id")
-
-_STATES: Final = {state.value.encode(): state for state in State}
-
-
-def _reader(name: str) -> Callable[[bytes], Any]:
-    """How one field of a record is read."""
-    special: dict[str, Callable[[bytes], Any]] = {
-        "answer": from_json,
-        "metadata": from_json,
-        "headers": from_json,
-        "input": bytes,
-        "state": _STATES.__getitem__,
-    }
-    return special.get(name, int if name in _INTEGERS else bytes.decode)
-
-
-_READERS: Final = tuple((name.encode(), name, _reader(name)) for name in _NAMES)
-"""Each field as Redis names it, as we do, and how it is read: made once, since every look reads a record."""
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 """What our ids look like."""
@@ -90,28 +50,6 @@ class ReadyAnswer(NamedTuple):
     encoded: bool
 
 
-def record_of(prediction: Prediction) -> list[bytes | str]:
-    """The whole record as Redis holds it: field, value, ...; what the admission script adds itself is left out."""
-    return [part for name in _NAMES if name != "day" for part in (name, _encode(name, getattr(prediction, name)))]
-
-
-def _encode(name: str, value: Any) -> bytes | str:
-    """Write one field of a prediction as Redis holds it."""
-    if name in ("answer", "metadata", "headers"):
-        return json_bytes(value)
-    return value if isinstance(value, bytes | str) else str(value)
-
-
-def _decode(prediction_id: str, record: dict[bytes, bytes]) -> Prediction:
-    """Read a prediction from its hash; absent fields take their defaults, unknown ones are left alone."""
-    values: dict[str, Any] = {"id": prediction_id}
-    for stored, name, read in _READERS:
-        raw = record.get(stored)
-        if raw is not None:
-            values[name] = read(raw)
-    return Prediction(**values)
-
-
 class PredictionStore:
     """Predictions in Redis. `now_ms` replaces the server's clock in tests."""
 
@@ -127,7 +65,7 @@ class PredictionStore:
     async def load(self, prediction_id: str) -> Prediction | None:
         """The prediction as it stands, or None."""
         record = await self._commands("HGETALL", keys.prediction(prediction_id))
-        return _decode(prediction_id, pairs(record)) if record else None
+        return decode_record(prediction_id, pairs(record)) if record else None
 
     async def load_for(self, prediction_id: str, tenant_id: str) -> Prediction:
         """A tenant's own prediction. Raises `NotFound` when there is none, it is another tenant's, or was deleted."""
@@ -164,12 +102,6 @@ class PredictionStore:
         looked after; None leaves that as it is.
         """
         after = change.after
-        changed = [
-            part
-            for name in _NAMES
-            if getattr(after, name) != getattr(before, name)
-            for part in (name, _encode(name, getattr(after, name)))
-        ]
         month = after.day[:7]
         upstream_id = after.upstream_id or before.upstream_id
         script_keys = [
@@ -232,7 +164,7 @@ class PredictionStore:
                 "over" if _submission_over(before, after) else "",
                 keys.TENANT_PREFIX,
                 -1 if after.closed == "unsent" and after.state is State.CANCELED else 0,
-                *changed,
+                *changes_of(before, after),
             ],
         )
         if verdict == b"claimed":

@@ -35,7 +35,7 @@ from service.domain.usage import UsageRow
 from service.stores import keys
 from service.stores.answers import pairs
 from service.stores.commands import Commands
-from service.stores.prediction_store import RECORD_VERSION, record_of
+from service.stores.prediction_record import RECORD_VERSION, record_of
 from service.stores.scripts import Scripts, optional
 
 MAX_QUEUED: Final = 10_000

@@ -40,6 +40,11 @@ class RedisState:
         self._down = False
         self._wrong_key: WrongEncryptionKey | None = None
 
+    @property
+    def up(self) -> bool:
+        """Whether Redis answered the last look."""
+        return self.ready and not self._down
+
     def require_right_key(self) -> None:
         """Raise `WrongEncryptionKey` again if that is why the process was stopped: its end is a failure."""
         if self._wrong_key is not None:

@@ -11,7 +11,8 @@ from pydantic_core import from_json
 from uuid_utils import uuid7
 
 from service.domain.capacity import CLASSES, AccountState, Capacity, LimitInForce, ModelClass, Prospects
-from service.domain.predictions import Prediction, json_bytes
+from service.domain.json_forms import json_bytes
+from service.domain.predictions import Prediction
 from service.stores import keys
 from service.stores.answers import pairs
 from service.stores.commands import Commands

@@ -6,8 +6,8 @@ from typing import Final
 from pydantic_core import from_json
 
 from service.domain.errors import AlreadyExists, Conflict, NotFound
+from service.domain.json_forms import json_bytes
 from service.domain.limits import NUMBERS, Limits
-from service.domain.predictions import json_bytes
 from service.domain.tenants import Tenant, TenantState, is_tenant_id
 from service.stores import keys
 from service.stores.answers import pairs

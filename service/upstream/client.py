@@ -27,8 +27,10 @@ from service.domain.errors import (
     UpstreamError,
     UpstreamRefused,
 )
-from service.domain.predictions import Observation, json_bytes, rfc3339
+from service.domain.json_forms import json_bytes
+from service.domain.predictions import Observation
 from service.domain.retry_after import parse_retry_after
+from service.domain.timestamps import rfc3339
 from service.metrics import Metrics
 from service.trust import system_trust
 from service.upstream.key import UpstreamKey

@@ -15,8 +15,9 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from service.domain.errors import AccountFault, CapacityReached, OutcomeUnknown, ReadFailed, UpstreamRefused
+from service.domain.json_forms import fingerprint
 from service.domain.money import micros
-from service.domain.predictions import Observation, fingerprint
+from service.domain.predictions import Observation
 
 _COMPLETED: Final = frozenset({"completed", "succeeded"})
 _FAILED: Final = frozenset({"failed", "cancelled", "canceled", "timeout", "deleted", "error"})

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import httpx2
 
-from service.domain.predictions import json_bytes
+from service.domain.json_forms import json_bytes
 from service.upstream.client import CONNECT_S, READ_S, WaveSpeed, read_failure
 from service.upstream.payloads import upload_answer
 

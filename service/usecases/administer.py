@@ -10,9 +10,9 @@ from uuid_utils import uuid7
 from service.domain.api_keys import digest, mint_api_key
 from service.domain.callback_address import CallbackPolicy
 from service.domain.errors import Conflict, NotFound
-from service.domain.predictions import rfc3339
 from service.domain.tenant_spec import TenantSpec, difference
 from service.domain.tenants import ApiKey, Tenant, TenantState, check_name, check_tenant_id
+from service.domain.timestamps import rfc3339
 from service.domain.webhook_signature import new_secret
 from service.stores.api_key_store import ApiKeyStore
 from service.stores.audit_log import AuditEntry, AuditLog

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.domain.errors import Conflict, NotFound
-from service.domain.predictions import Prediction, State, ended_by_gateway
+from service.domain.moves import ended_by_gateway
+from service.domain.predictions import Prediction, State
 from service.stores.prediction_store import PredictionStore
 from service.usecases.transition import Transition
 

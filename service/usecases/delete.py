@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from service.domain.errors import Conflict
-from service.domain.predictions import Prediction, deleted
+from service.domain.moves import deleted
+from service.domain.predictions import Prediction
 from service.stores.prediction_store import PredictionStore
 from service.usecases.transition import Transition
 

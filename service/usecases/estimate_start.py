@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.domain.capacity import starts_in_s
-from service.domain.predictions import Prediction, State, rfc3339
+from service.domain.predictions import Prediction, State
+from service.domain.timestamps import rfc3339
 from service.domain.timetable import Timetable
 from service.stores.submission_queue import SubmissionQueue
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import structlog
 
-from service.domain.predictions import Prediction, rfc3339
+from service.domain.predictions import Prediction
+from service.domain.timestamps import rfc3339
 from service.metrics import Metrics
 from service.stores.prediction_store import PredictionStore
 from service.stores.work_schedule import WorkSchedule

@@ -8,19 +8,9 @@ from typing import Final, Literal
 import structlog
 
 from service.domain.errors import ReadFailed, ReadsPaused
+from service.domain.moves import confirmed, ended_by_gateway, given_up, gone, observed, orphaned, outcome_unknown
 from service.domain.polling import PollProfile, after_failure_s, next_look_s, next_rare_look_s
-from service.domain.predictions import (
-    Observation,
-    Prediction,
-    State,
-    confirmed,
-    ended_by_gateway,
-    given_up,
-    gone,
-    observed,
-    orphaned,
-    outcome_unknown,
-)
+from service.domain.predictions import Observation, Prediction, State
 from service.domain.timetable import Timetable
 from service.metrics import Metrics
 from service.stores.prediction_store import PredictionStore

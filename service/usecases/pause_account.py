@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from service.domain.capacity import AccountState
-from service.domain.predictions import rfc3339
+from service.domain.timestamps import rfc3339
 from service.stores.audit_log import AuditEntry, AuditLog
 from service.stores.submission_queue import SubmissionQueue
 from service.stores.work_schedule import WorkSchedule

@@ -7,8 +7,9 @@ from typing import Literal
 
 import structlog
 
+from service.domain.moves import confirmed, dispossessed, observed
 from service.domain.polling import first_look_s
-from service.domain.predictions import Change, Prediction, confirmed, dispossessed, observed
+from service.domain.predictions import Change, Prediction
 from service.domain.timetable import Timetable
 from service.metrics import Metrics
 from service.stores.prediction_store import PredictionStore

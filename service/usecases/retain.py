@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from service.domain.predictions import RETENTION_MS, output_expiring
+from service.domain.moves import output_expiring
+from service.domain.predictions import RETENTION_MS
 from service.domain.timetable import Timetable
 from service.metrics import Metrics
 from service.stores.prediction_store import PredictionStore

@@ -13,8 +13,9 @@ from service.domain.errors import (
     OutcomeUnknown,
     UpstreamRefused,
 )
+from service.domain.moves import confirmed, outcome_unknown, put_back
 from service.domain.polling import first_look_s
-from service.domain.predictions import Prediction, State, confirmed, outcome_unknown, put_back
+from service.domain.predictions import Prediction, State
 from service.domain.timetable import Timetable
 from service.metrics import Metrics
 from service.stores.insisting import insist

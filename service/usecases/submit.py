@@ -9,6 +9,7 @@ from typing import Any, Final
 import structlog
 from uuid_utils import uuid7
 
+from service.domain.answers import initial_answer
 from service.domain.callback_address import CallbackPolicy
 from service.domain.capacity import class_of
 from service.domain.catalogue import Catalogue, Model
@@ -22,17 +23,10 @@ from service.domain.errors import (
     UpstreamError,
     UpstreamRefused,
 )
+from service.domain.json_forms import fingerprint, json_bytes
 from service.domain.limits import LimitState, QuotaExceeded
-from service.domain.predictions import (
-    Change,
-    Encoding,
-    Prediction,
-    State,
-    fingerprint,
-    initial_answer,
-    json_bytes,
-    never_started,
-)
+from service.domain.moves import never_started
+from service.domain.predictions import Change, Encoding, Prediction, State
 from service.domain.tenants import Tenant
 from service.domain.timetable import Timetable
 from service.metrics import Metrics

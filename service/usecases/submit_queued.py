@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from service.domain.errors import AccountFault, NeverSent, UpstreamRefused
-from service.domain.predictions import Prediction, State, ended_by_gateway, never_started, put_back
+from service.domain.moves import ended_by_gateway, never_started, put_back
+from service.domain.predictions import Prediction, State
 from service.metrics import Metrics
 from service.stores.insisting import insist
 from service.stores.prediction_store import PredictionStore

@@ -6,7 +6,8 @@ from typing import Final
 
 import structlog
 
-from service.domain.predictions import Change, Evidence, Prediction, dispossessed
+from service.domain.moves import dispossessed
+from service.domain.predictions import Change, Evidence, Prediction
 from service.domain.representations import event_body, wavespeed_callback_body
 from service.domain.timetable import Timetable
 from service.metrics import Metrics

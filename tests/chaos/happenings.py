@@ -11,7 +11,8 @@ import httpx2
 from redis.asyncio import Redis
 
 from service.domain.errors import Conflict, NotFound, ReadFailed, StoreUnavailable
-from service.domain.predictions import Prediction, State, confirmed
+from service.domain.moves import confirmed
+from service.domain.predictions import Prediction, State
 from service.resources import Resources
 from service.stores.quota_ledger import Admission
 from service.upstream.payloads import CalledBack, callback_task

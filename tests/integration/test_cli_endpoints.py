@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from service.domain.predictions import Observation, Prediction, State, confirmed, initial_answer, observed
+from service.domain.answers import initial_answer
+from service.domain.moves import confirmed, observed
+from service.domain.predictions import Observation, Prediction, State
 from service.resources import Resources, open_resources
 from service.settings import load_settings
 from tests.integration.cli_calls import invoke, printed, refused, set_up

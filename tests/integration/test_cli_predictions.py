@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from service.domain.predictions import Prediction, State, confirmed, ended_by_gateway, initial_answer, orphaned
+from service.domain.answers import initial_answer
+from service.domain.moves import confirmed, ended_by_gateway, orphaned
+from service.domain.predictions import Prediction, State
 from service.resources import Resources, open_resources
 from service.settings import load_settings
 from tests.integration.cli_calls import invoke, printed, refused, set_up

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import pytest
 
-from service.domain.predictions import Prediction, State, ended_by_gateway, initial_answer
+from service.domain.answers import initial_answer
+from service.domain.moves import ended_by_gateway
+from service.domain.predictions import Prediction, State
 from service.resources import Resources, open_resources
 from service.settings import load_settings
 from tests.integration.cli_calls import invoke, printed, refused, set_up

@@ -134,9 +134,9 @@ class System:
         options = ["--port", str(self.simulator_port), "--key", SECRET_KEY, "--video-s", str(VIDEO_S), *arguments]
         return await self._start("simulator", "simulator", options, f"{self.simulator_url}/_control/state")
 
-    async def start_gateway(self, probe: str = "readyz") -> LocalProcess:
+    async def start_gateway(self, probe: str = "readyz", *options: str) -> LocalProcess:
         """Start the gateway and wait for a probe."""
-        return await self._start("gateway", "service", ["serve"], f"{self.gateway_url}/{probe}")
+        return await self._start("gateway", "service", ["serve", *options], f"{self.gateway_url}/{probe}")
 
     async def start_another_gateway(self, port: int, probe: str = "readyz") -> LocalProcess:
         """Start one more gateway beside the first."""

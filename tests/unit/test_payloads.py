@@ -15,7 +15,8 @@ from service.domain.errors import (
     UpstreamError,
     UpstreamRefused,
 )
-from service.domain.predictions import Observation, fingerprint
+from service.domain.json_forms import fingerprint
+from service.domain.predictions import Observation
 from service.upstream.payloads import (
     MAX_MESSAGE,
     Started,

@@ -11,30 +11,23 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic_core import from_json, to_json
 
-from service.domain.predictions import (
-    EVENT_OF,
+from service.domain.answers import initial_answer
+from service.domain.json_forms import fingerprint, json_bytes
+from service.domain.moves import (
     INPUT_KEPT_BYTES,
-    LEGAL_MOVES,
-    RETENTION_MS,
-    Change,
-    Observation,
-    Prediction,
-    State,
     confirmed,
     dispossessed,
     ended_by_gateway,
-    fingerprint,
     gone,
-    initial_answer,
-    json_bytes,
     never_started,
     observed,
     orphaned,
     outcome_unknown,
     output_expiring,
     put_back,
-    rfc3339,
 )
+from service.domain.predictions import EVENT_OF, LEGAL_MOVES, RETENTION_MS, Change, Observation, Prediction, State
+from service.domain.timestamps import rfc3339
 
 OURS = "0198c5a2f3b47c11a9d2e4f60718293a"
 THEIRS = "d5f3c1b2a4e64f0f9a1b2c3d4e5f6071"

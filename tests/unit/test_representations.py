@@ -9,18 +9,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic_core import from_json
 
-from service.domain.predictions import (
-    EVENT_OF,
-    Observation,
-    Prediction,
-    State,
-    confirmed,
-    ended_by_gateway,
-    initial_answer,
-    json_bytes,
-    observed,
-    rfc3339,
-)
+from service.domain.answers import initial_answer
+from service.domain.json_forms import json_bytes
+from service.domain.moves import confirmed, ended_by_gateway, observed
+from service.domain.predictions import EVENT_OF, Observation, Prediction, State
 from service.domain.representations import (
     MAX_EVENT_BYTES,
     event_body,
@@ -29,6 +21,7 @@ from service.domain.representations import (
     wavespeed_callback_body,
     wavespeed_prediction,
 )
+from service.domain.timestamps import rfc3339
 
 BASE_URL = "https://video.acme.test"
 OURS = "0198c5a2f3b47c11a9d2e4f60718293a"

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from service.domain.capacity import AccountState
 from service.domain.money import dollars
-from service.domain.predictions import rfc3339_or_none
+from service.domain.timestamps import rfc3339_or_none
 from service.http.bodies import as_model, read_json_object_or_nothing
 from service.usecases.pause_account import MAX_WHY, PauseAccount
 

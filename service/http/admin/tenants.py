@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from service.domain.api_keys import digest
 from service.domain.errors import FieldError, InvalidInput
-from service.domain.predictions import rfc3339
 from service.domain.tenant_spec import TenantSpec, read_spec
 from service.domain.tenants import PRINTABLE, ApiKey, Tenant
+from service.domain.timestamps import rfc3339
 from service.domain.whole_numbers import WHOLE
 from service.http.bodies import read_json_object, read_model
 from service.usecases.administer import Administer

@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from service.domain.api_keys import digest
 from service.domain.limits import Limits
-from service.domain.predictions import rfc3339
 from service.domain.tenant_spec import LimitsSpec, TenantSpec
 from service.domain.tenants import ApiKey, Tenant, TenantState
+from service.domain.timestamps import rfc3339
 from service.domain.usage import UsageRow, usage_csv
 from service.http.admin.reports import MAX_AUDIT, Audit, AuditShown, Usage, UsageShown
 from service.http.admin.tenants import KeyCreated, KeyList, KeyShown, NewKey, TenantList, TenantShown

@@ -4,7 +4,7 @@ from typing import Final
 
 from openapi_pydantic import PathItem, Schema
 
-from service.domain.predictions import rfc3339
+from service.domain.timestamps import rfc3339
 from service.http.admin.dead_letters import DeadLetter, DeadLetters, ResentLetters, WhatToResend
 from service.http.description.deliveries import CURSOR, EXAMPLE_DELIVERY, LIMIT
 from service.http.description.endpoints import EXAMPLE_ENDPOINT

@@ -7,7 +7,7 @@ from openapi_pydantic import PathItem, Schema
 from pydantic import BaseModel
 
 from service.domain.endpoints import MESSAGE_TYPES
-from service.domain.predictions import rfc3339
+from service.domain.timestamps import rfc3339
 from service.http.description.endpoints import EXAMPLE_ENDPOINT
 from service.http.description.operations import (
     EXAMPLE_ID,

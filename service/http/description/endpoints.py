@@ -6,7 +6,7 @@ from openapi_pydantic import Operation, PathItem, Schema
 from pydantic import BaseModel
 
 from service.domain.endpoints import MESSAGE_TYPES, OVERLAP_MS
-from service.domain.predictions import rfc3339
+from service.domain.timestamps import rfc3339
 from service.http.description.operations import (
     EXAMPLE_ID,
     EXAMPLE_TIME_MS,

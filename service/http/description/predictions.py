@@ -5,7 +5,9 @@ from typing import Any, Final, Literal
 from openapi_pydantic import Operation, PathItem, Schema
 from pydantic import BaseModel, Field
 
-from service.domain.predictions import Prediction, State, initial_answer, json_bytes
+from service.domain.answers import initial_answer
+from service.domain.json_forms import json_bytes
+from service.domain.predictions import Prediction, State
 from service.domain.representations import native_prediction
 from service.http.description.operations import (
     ACCEPTED_HEADERS,

@@ -4,7 +4,7 @@ from typing import Final
 
 from openapi_pydantic import PathItem
 
-from service.domain.predictions import rfc3339
+from service.domain.timestamps import rfc3339
 from service.http.description.operations import EXAMPLE_TIME_MS, QUOTA_HEADERS, json_answer, operation
 from service.http.description.refusals import STORE_UNAVAILABLE, UNAUTHENTICATED, refusals
 from service.http.native.quota import LimitShown, MoneyShown, Quota

@@ -4,7 +4,9 @@ from typing import Final, get_args
 
 from openapi_pydantic import Header, MediaType, Operation, PathItem, Schema
 
-from service.domain.predictions import EventType, json_bytes, rfc3339
+from service.domain.json_forms import json_bytes
+from service.domain.predictions import EventType
+from service.domain.timestamps import rfc3339
 from service.http.description.operations import (
     EXAMPLE_ID,
     EXAMPLE_TIME_MS,

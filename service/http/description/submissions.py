@@ -8,7 +8,7 @@ from openapi_pydantic import Operation, PathItem, Response, Schema
 from service.domain.callback_url import MAX_URL
 from service.domain.catalogue import MAX_ID, Catalogue, Model, ModelState
 from service.domain.money import dollars
-from service.domain.predictions import rfc3339
+from service.domain.timestamps import rfc3339
 from service.http.description.envelope import enveloped_answer
 from service.http.description.inputs import UNLISTED_INPUTS, component_name, example_input
 from service.http.description.operations import (

@@ -5,7 +5,8 @@ from typing import Any, Final, Literal
 from openapi_pydantic import Operation, PathItem
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.domain.predictions import Prediction, State, initial_answer
+from service.domain.answers import initial_answer
+from service.domain.predictions import Prediction, State
 from service.domain.representations import wavespeed_prediction
 from service.http.description.envelope import enveloped_answer
 from service.http.description.operations import (

@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from service.domain.deliveries import Delivery
 from service.domain.errors import FieldError, InvalidInput, NotFound
-from service.domain.predictions import rfc3339
 from service.domain.tenants import Tenant
+from service.domain.timestamps import rfc3339
 from service.http.queries import one_of, whole_number
 from service.stores import keys
 from service.stores.delivery_log import DeliveryLog, Page

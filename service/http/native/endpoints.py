@@ -11,8 +11,8 @@ from starlette.responses import Response
 from service.domain.callback_url import MAX_URL
 from service.domain.endpoints import MAX_DESCRIPTION, MESSAGE_TYPES, OVERLAP_MS, DisabledBy, Endpoint
 from service.domain.errors import NotFound
-from service.domain.predictions import rfc3339, rfc3339_or_none
 from service.domain.tenants import Tenant
+from service.domain.timestamps import rfc3339, rfc3339_or_none
 from service.http.bodies import read_model
 from service.http.native.deliveries import AttemptShown
 from service.http.queries import moment_ms

@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from service.domain.catalogue import Catalogue, Model, ModelState
 from service.domain.money import dollars
-from service.domain.predictions import rfc3339_or_none
 from service.domain.tenants import Tenant
+from service.domain.timestamps import rfc3339_or_none
 from service.http.deprecation import deprecation_headers
 from service.http.queries import one_of
 

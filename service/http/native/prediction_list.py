@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.domain.errors import FieldError, InvalidInput
-from service.domain.predictions import State, json_bytes
+from service.domain.json_forms import json_bytes
+from service.domain.predictions import State
 from service.domain.representations import native_prediction
 from service.domain.tenants import Tenant
 from service.http.queries import moment_ms, one_of, whole_number

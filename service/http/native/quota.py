@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from service.domain.limits import Ledger, LimitName, LimitState, window_of
 from service.domain.money import dollars
-from service.domain.predictions import rfc3339
 from service.domain.tenants import Tenant
+from service.domain.timestamps import rfc3339
 from service.http.quota_headers import quota_headers
 from service.stores.quota_ledger import QuotaLedger
 from service.stores.tenant_store import TenantStore

@@ -9,7 +9,8 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from service.domain.errors import OutputDenied, OutputGone, Overloaded, ReadFailed, TooManyOpen
-from service.domain.predictions import State, json_bytes
+from service.domain.json_forms import json_bytes
+from service.domain.predictions import State
 from service.http.streaming import PiecewiseResponse
 from service.upstream.outputs import OpenOutput, Outputs, output_url
 

@@ -6,7 +6,8 @@ from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.domain.predictions import State, json_bytes
+from service.domain.json_forms import json_bytes
+from service.domain.predictions import State
 from service.domain.representations import result_url
 from service.domain.tenants import Tenant
 from service.http.access_log import note

@@ -10,18 +10,14 @@ import httpx2
 from uuid_utils import uuid7
 
 from service.app import create_app
-from service.domain.predictions import (
-    Observation,
-    Prediction,
-    State,
-    confirmed,
-    initial_answer,
-    observed,
-)
+from service.domain.answers import initial_answer
+from service.domain.moves import confirmed, observed
+from service.domain.predictions import Observation, Prediction, State
 from service.resources import Resources, open_resources
 from tests.integration.http.gateway import settings
 from tests.integration.simulator.running import Clock
 from tests.journeys.system import Receiver
+from tests.series import undeclared
 from tests.waiting import wait_until
 from worker.app import build_pools
 from worker.webhook_sender import WebhookSender
@@ -121,7 +117,7 @@ async def open_post(redis_url: str, **fields: Any) -> AsyncIterator[Post]:
     async with (
         open_resources(configuration, clock) as resources,
         Receiver().running() as receiver,
-        WebhookSender(total_s=2.0, connect_s=1.0) as sender,
+        WebhookSender() as sender,
     ):
         app = create_app(resources)
         transport = httpx2.ASGITransport(app)
@@ -133,3 +129,4 @@ async def open_post(redis_url: str, **fields: Any) -> AsyncIterator[Post]:
             post = Post(resources, clock, client, receiver, sender)
             client.headers.update(await post.key_of("acme"))
             yield post
+    assert undeclared(resources.metrics) == []

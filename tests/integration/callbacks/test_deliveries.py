@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from service.domain.predictions import rfc3339
 from service.domain.tenant_spec import read_spec
+from service.domain.timestamps import rfc3339
 from service.domain.webhook_retries import SCHEDULE_S
 from service.stores import keys
 from tests.integration.callbacks.post import ADMIN_TOKEN, Post, open_post

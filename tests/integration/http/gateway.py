@@ -14,6 +14,7 @@ from service.domain.tenant_spec import read_spec
 from service.resources import Resources, open_resources
 from service.settings import Settings
 from tests.integration.simulator.running import KEY, Running
+from tests.series import undeclared
 from tests.waiting import wait_until
 
 PUBLIC_URL: Final = "https://videos.example"
@@ -87,6 +88,7 @@ async def open_gateway(configuration: Settings, answer_within_s: float | None = 
             _, key = await resources.administer.create_key("acme", "test")
             client.headers["authorization"] = f"Bearer {key}"
             yield Gateway(resources, app, key, client)
+    assert undeclared(resources.metrics) == []
 
 
 def posts_seen(simulator: Running) -> int:

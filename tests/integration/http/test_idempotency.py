@@ -9,7 +9,9 @@ import httpx2
 import pytest
 from redis.asyncio import Redis
 
-from service.domain.predictions import Prediction, State, initial_answer, json_bytes
+from service.domain.answers import initial_answer
+from service.domain.json_forms import json_bytes
+from service.domain.predictions import Prediction, State
 from service.stores.quota_ledger import LIVE_MS
 from service.usecases.submit import Submission
 from tests.integration.http.gateway import posts_seen

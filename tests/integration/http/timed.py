@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from service.app import create_app
-from service.domain.predictions import Observation, Prediction, observed
+from service.domain.moves import observed
+from service.domain.predictions import Observation, Prediction
 from service.resources import open_resources
 from service.settings import Settings
 from tests.integration.http.gateway import Gateway, settings

@@ -20,6 +20,7 @@ from service.usecases.submit import ANSWER_WITHIN_S
 from tests.integration.http.gateway import Gateway, settings
 from tests.integration.simulator.running import Clock, Running
 from tests.owed import owed_deliveries
+from tests.series import undeclared
 from tests.waiting import wait_until
 
 SIGNING_KEY: Final = "signs-our-ids-in-urls"
@@ -155,6 +156,7 @@ async def open_life(
             _, key = await resources.administer.create_key("acme", "test")
             client.headers["authorization"] = f"Bearer {key}"
             yield Life(Gateway(resources, app, key, client), simulator, clock)
+    assert undeclared(resources.metrics) == []
 
 
 def with_callbacks(**fields: Any) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.domain.predictions import Observation, observed
+from service.domain.moves import observed
+from service.domain.predictions import Observation
 from service.http.access_log import AccessLog
 from service.http.authentication import authenticated
 from service.http.native.event_stream import EventStreamHandler

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.domain.predictions import rfc3339
+from service.domain.timestamps import rfc3339
 from service.stores import prediction_list
 from tests.integration.life.life import Life
 

@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from service.domain.predictions import Observation, observed
+from service.domain.moves import observed
+from service.domain.predictions import Observation
 from tests.integration.life.life import Life, open_life
 from tests.integration.life.online import online, serving
 from tests.integration.simulator.running import MODEL, Running

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from pydantic_core import to_json
 from redis.asyncio import Redis
 
-from service.domain.predictions import State, confirmed
+from service.domain.moves import confirmed
+from service.domain.predictions import State
 from service.domain.webhook_signature import wavespeed_headers
 from tests.integration.life.life import PRICE_MICROS, PUBLIC_URL, Life, open_life, with_callbacks
 from tests.integration.simulator.running import KEY, Running

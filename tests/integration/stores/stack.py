@@ -12,17 +12,11 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from service.domain.answers import initial_answer
 from service.domain.endpoints import Endpoint, Secret
 from service.domain.limits import Limits
-from service.domain.predictions import (
-    Change,
-    Observation,
-    Prediction,
-    State,
-    confirmed,
-    initial_answer,
-    observed,
-)
+from service.domain.moves import confirmed, observed
+from service.domain.predictions import Change, Observation, Prediction, State
 from service.domain.tenants import Tenant, TenantState
 from service.domain.webhook_signature import new_secret
 from service.metrics import Metrics

@@ -6,16 +6,8 @@ from dataclasses import replace
 import pytest
 
 from service.domain.errors import NotFound, TenantSuspended
-from service.domain.predictions import (
-    Change,
-    Observation,
-    Prediction,
-    State,
-    confirmed,
-    ended_by_gateway,
-    observed,
-    outcome_unknown,
-)
+from service.domain.moves import confirmed, ended_by_gateway, observed, outcome_unknown
+from service.domain.predictions import Change, Observation, Prediction, State
 from service.domain.tenants import TenantState
 from service.stores import keys
 from tests.integration.stores.stack import START_MS, Stack, completed, intent

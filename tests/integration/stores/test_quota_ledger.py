@@ -6,7 +6,8 @@ import pytest
 
 from service.domain.errors import IdempotencyConflict
 from service.domain.limits import Limits, QuotaExceeded
-from service.domain.predictions import State, ended_by_gateway
+from service.domain.moves import ended_by_gateway
+from service.domain.predictions import State
 from service.stores.quota_ledger import LIVE_MS, IdempotencyKey
 from tests.integration.stores.stack import Stack, intent
 

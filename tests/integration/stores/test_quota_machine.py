@@ -21,16 +21,8 @@ from hypothesis.stateful import (
 from redis import Redis as BlockingRedis
 
 from service.domain.limits import LIMITS, Limits, QuotaExceeded, window_of
-from service.domain.predictions import (
-    Change,
-    Observation,
-    Prediction,
-    State,
-    confirmed,
-    ended_by_gateway,
-    observed,
-    outcome_unknown,
-)
+from service.domain.moves import confirmed, ended_by_gateway, observed, outcome_unknown
+from service.domain.predictions import Change, Observation, Prediction, State
 from service.domain.tenants import Tenant, TenantState
 from service.stores.books import Books
 from service.stores.quota_ledger import Admission

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from service.domain.limits import Limits
-from service.domain.predictions import State, ended_by_gateway
+from service.domain.moves import ended_by_gateway
+from service.domain.predictions import State
 from service.stores.answers import pairs
 from service.stores.books import Books, Month
 from service.usecases.reconcile import Reconcile

@@ -6,7 +6,8 @@ from typing import Final
 
 from service.domain.capacity import Capacity, ModelClass
 from service.domain.limits import Limits
-from service.domain.predictions import Change, Prediction, State, confirmed, ended_by_gateway, put_back
+from service.domain.moves import confirmed, ended_by_gateway, put_back
+from service.domain.predictions import Change, Prediction, State
 from service.domain.tenants import Tenant, TenantState
 from service.domain.webhook_signature import new_secret
 from service.stores.prediction_store import Moved

@@ -78,6 +78,13 @@ async def owe(resources: Resources, due_set: keys.DueSet, item_id: str, in_s: fl
     await resources.commands("ZADD", keys.due("deliver"), "LT", due_ms, "ep_1")
 
 
+async def sweep_once(resources: Resources) -> None:
+    """Sweep as the cron does."""
+    await sweep(
+        resources.schedule, resources.find_stuck, resources.watch_account, resources.measure_store, resources.metrics
+    )
+
+
 async def delete_arq(redis: Redis) -> None:
     """Delete everything arq holds."""
     arq = await redis.keys("arq:*")
@@ -125,7 +132,7 @@ async def test_arq_is_set_up_to_be_disposable(resources: Resources) -> None:
     assert crons.job_timeout_s <= 20
     assert wakes.queue_name != crons.queue_name
     assert not set(wakes.functions) & set(crons.functions)
-    assert [cron.name for cron in crons.cron_jobs] == ["sweep", "reconcile", "balance", "measure"]
+    assert [cron.name for cron in crons.cron_jobs] == ["sweep", "reconcile", "balance", "measure", "endpoints"]
 
 
 async def test_a_wake_up_has_due_work_done(resources: Resources) -> None:
@@ -163,7 +170,7 @@ async def test_a_sweep_finds_work_whose_wake_up_was_lost(resources: Resources, r
     async with supervised(lambda: wake_worker(resources, pools)):
         later = resources.clock() + 0.25  # the lost wake-up's slot is remembered as enqueued: a sweep comes later
         await wait_until(lambda: resources.clock() > later)
-        await sweep(resources.schedule, resources.find_stuck, resources.watch_account, resources.metrics)
+        await sweep_once(resources)
         await wait_until(lambda: sorted(worked) == [("deliver", "d1"), ("poll", "p1")], what="both are worked on")
 
 
@@ -181,7 +188,7 @@ async def test_a_sweep_measures_what_is_owed(resources: Resources, redis: Redis)
     await owe(resources, "deliver", "d1", in_s=-60)
     await owe(resources, "poll", "p1", in_s=60)
     await owe(resources, "poll", "p2", in_s=90)
-    await sweep(resources.schedule, resources.find_stuck, resources.watch_account, resources.metrics)
+    await sweep_once(resources)
     await resources.schedule.aclose()
 
     def sample(name: str, due_set: str) -> float | None:
@@ -198,4 +205,4 @@ async def test_a_sweep_without_redis_is_put_off(redis_proxy: FaultProxy) -> None
     """While Redis is away a sweep raises nothing; the next one finds everything."""
     redis_proxy.refuse()
     async with open_resources(process_settings(redis_proxy.url)) as resources:
-        await sweep(resources.schedule, resources.find_stuck, resources.watch_account, resources.metrics)
+        await sweep_once(resources)
