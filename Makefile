@@ -41,7 +41,7 @@ lock: .venv ## Resolve pyproject.toml into the hashed lock files again
 	@for client in $(CLIENTS); do $(LOCK) tests/clients/$$client.in -o tests/clients/$$client.lock; done
 	@$(LOCK) tests/contract/requirements.in -o tests/contract/requirements.lock
 	@$(LOCK) deploy/build.in -o deploy/build.lock
-	@for tool in image/lint image/sbom compose/requirements; do $(LOCK) tests/$$tool.in -o tests/$$tool.lock; done
+	@for tool in image/lint image/sbom compose/requirements chart/validate chart/checkov; do $(LOCK) tests/$$tool.in -o tests/$$tool.lock; done
 	@echo "Locks written. Next: make test"
 
 clean: ## Remove the environment and every cache

@@ -328,11 +328,8 @@ def load_settings(*, needs_upstream_key: bool = False, needs_encryption_key: boo
     try:
         settings = Settings()
     except ValidationError as invalid:
-        first = invalid.errors(include_url=False, include_input=False)[0]
-        location = str(first["loc"][0]) if first["loc"] else ""
-        message = first["msg"].removeprefix("Value error, ")
-        name = location if location.isupper() else variable_of(location)
-        raise BadSetting(f"{name}: {message[:1].lower()}{message[1:]}") from None
+        field, why = next(iter(_told(invalid).items()))
+        raise BadSetting(f"{variable_of(field)}: {why}") from None
     if needs_encryption_key and not settings.encryption_key:
         raise BadSetting(
             f"{PREFIX}ENCRYPTION_KEY: is required; make one with: head -c 32 /dev/urandom | base64 | tr '+/' '-_'"
@@ -344,12 +341,32 @@ def load_settings(*, needs_upstream_key: bool = False, needs_encryption_key: boo
             if not getattr(settings, field):
                 raise BadSetting(f"{variable_of(field)}: is required with {PREFIX}UPSTREAM_WEBHOOKS=on")
     if settings.upstream_key_file is not None:
-        _check_key_file(settings.upstream_key_file)
+        check_key_file(settings.upstream_key_file)
     return settings
 
 
-def _check_key_file(file: Path) -> None:
-    """Refuse at start a key file that is missing, unreadable, empty or not a key."""
+def unreadable_settings() -> dict[str, str]:
+    """What is wrong with the environment: field → why its value cannot be used, without the value."""
+    try:
+        Settings()
+    except ValidationError as invalid:
+        return _told(invalid)
+    return {}
+
+
+def _told(invalid: ValidationError) -> dict[str, str]:
+    """Field → what is wrong with it."""
+    told: dict[str, str] = {}
+    for error in invalid.errors(include_url=False, include_input=False):
+        location = str(error["loc"][0]) if error["loc"] else ""
+        field = "wavespeed_api_key" if location == "WAVESPEED_API_KEY" else location
+        message = error["msg"].removeprefix("Value error, ")
+        told.setdefault(field, f"{message[:1].lower()}{message[1:]}")
+    return told
+
+
+def check_key_file(file: Path) -> None:
+    """Refuse a key file that is missing, unreadable, empty or not a key. Raises `BadSetting`."""
     try:
         _api_key(SecretStr(file.read_text("utf-8")))
     except (OSError, ValueError) as error:

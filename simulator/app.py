@@ -72,6 +72,7 @@ def create_app(options: Options | None = None, clock: Callable[[], float] = time
             Route("/_control/finish", control.finish, methods=["POST"]),
             Route("/_control/tier", control.tier, methods=["PUT"]),
             Route("/_control/balance", control.balance, methods=["PUT"]),
+            Route("/_control/keys", control.keys, methods=["PUT"]),
             Route("/_control/rotate-secret", control.rotate_secret, methods=["POST"]),
             Route("/_control/state", control.state),
         ],

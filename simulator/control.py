@@ -54,6 +54,13 @@ class BalanceBody(BaseModel):
     balance: float = Field(ge=-1e9, le=1e9)
 
 
+class KeysBody(BaseModel):
+    """Body of `PUT /_control/keys`."""
+
+    model_config = ConfigDict(extra="forbid")
+    keys: list[str] = Field(min_length=1, max_length=10)
+
+
 class Control:
     """The handlers."""
 
@@ -105,6 +112,14 @@ class Control:
             return body
         self._state.account.balance = body.balance
         return json_response({"balance": body.balance})
+
+    async def keys(self, request: Request) -> Response:
+        """Have the account accept these keys from now on, and no others."""
+        body = await read_model(request, KeysBody)
+        if isinstance(body, Response):
+            return body
+        self._state.account.keys = frozenset(body.keys)
+        return json_response({"accepted": len(body.keys)})
 
     async def rotate_secret(self, request: Request) -> Response:
         """Sign webhooks with another secret from now on."""

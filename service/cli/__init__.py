@@ -10,6 +10,7 @@ _COMMANDS: Final = {
     # name: (module, what `--help` says of it)
     "serve": ("serve", "Run the gateway, configured by the environment."),
     "worker": ("worker", "Run a worker, configured by the environment."),
+    "check": ("check", "Check the configuration of this machine: Redis, WaveSpeed, keys, addresses."),
     "dev": ("dev", "Run everything on this machine and watch one video go through."),
     "simulate": ("simulate", "Run the WaveSpeed simulator alone."),
     "listen": ("listen", "Receive callbacks locally, verify and print them."),

@@ -54,6 +54,13 @@ class Encryption:
         """Write the canary under the first key."""
         await commands("SET", keys.CANARY, self.encrypt(_CANARY.decode()), "XX")
 
+    def fits(self, canary: bytes) -> bool:
+        """Whether a stored canary was written under one of the keys."""
+        try:
+            return self._require().decrypt(canary) == _CANARY
+        except InvalidToken:
+            return False
+
     async def check_canary(self, commands: Commands) -> None:
         """Compare with the canary the first process stored, or store it. Raises `WrongEncryptionKey` on a mismatch.
 
@@ -65,11 +72,7 @@ class Encryption:
             stored = await commands("GET", keys.CANARY)
         if stored is None:
             raise StoreUnavailable("the store was emptied while it was looked at")
-        try:
-            matches = self._require().decrypt(stored) == _CANARY
-        except InvalidToken:
-            matches = False
-        if not matches:
+        if not self.fits(stored):
             raise WrongEncryptionKey(
                 "BREAKWATER_ENCRYPTION_KEY: is not the key this Redis was written with; add the old key after a comma"
             )

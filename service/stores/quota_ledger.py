@@ -5,6 +5,7 @@ all of it is booked to the day of admission. When Redis is away every method rai
 may not have happened then, and all of them can be repeated.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
@@ -235,10 +236,12 @@ class QuotaLedger:
     async def standing(self, tenant_id: str, limits: Limits, now_ms: int) -> tuple[LimitState, ...]:
         """Where every limit that is set stands, without spending anything."""
         window = window_of(now_ms)
-        ledger = await self.ledger(tenant_id, window.month)
-        slots = await self._commands("ZCARD", keys.tenant_slots(tenant_id))
-        waiting = [await self._commands("ZCARD", keys.waiting(one, tenant_id)) for one in CLASSES]
-        full_at = await self._commands("GET", keys.tenant_rate(tenant_id))
+        ledger, full_at, slots, *waiting = await asyncio.gather(  # one round trip
+            self.ledger(tenant_id, window.month),
+            self._commands("GET", keys.tenant_rate(tenant_id)),
+            self._commands("ZCARD", keys.tenant_slots(tenant_id)),
+            *(self._commands("ZCARD", keys.waiting(one, tenant_id)) for one in CLASSES),
+        )
         states = []
         if limits.rate_per_minute is not None:
             states.append(_rate_standing(limits, int(full_at or 0), now_ms))

@@ -188,11 +188,13 @@ class Submit:
 
     async def _replayed(self, prediction_id: str, copy: Prediction, tenant: Tenant, model: Model) -> Accepted:
         """The answer an earlier copy got, whatever has become of its prediction since."""
-        earlier = await self.predictions.load(prediction_id)
+        earlier, states = await asyncio.gather(
+            self.predictions.load(prediction_id),
+            self.ledger.standing(tenant.id, tenant.limits, int(self.clock() * 1000)),
+        )
         if earlier is None:  # taken back between the script and this look: the key is free again
             raise IdempotencyConflict("the submission with this Idempotency-Key has just been taken back; try again")
         self.metrics.submissions.labels(earlier.tenant, model.label, "replayed").inc()
-        states = await self.ledger.standing(tenant.id, tenant.limits, int(self.clock() * 1000))
         return Accepted(replace(copy, **_admitted_as(earlier)), model, states, replayed=True)
 
     def _count(self, tenant: Tenant, states: tuple[LimitState, ...]) -> None:

@@ -5,18 +5,18 @@ import json
 import random
 import signal
 from collections import defaultdict
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx2
 import pytest
 
 from service.cli.local_system import LocalProcess
 from tests.chaos.balancer import Balancer
+from tests.chaos.seeing_through import Client, Tally, client_of
 from tests.journeys.system import Callback, Receiver, System, free_port
 from tests.waiting import wait_until
 
@@ -24,9 +24,6 @@ REPLACEMENTS: Final = 4
 """How many gateways and how many workers are replaced, one after the other; two of each run at any time."""
 
 CLIENTS: Final = 48
-PAUSE_S: Final = (0.05, 0.4)
-"""A client's pause between two requests: shorter than the grace, so that each kept connection is told of its end."""
-
 GRACE_S: Final = "3"
 REFUSED_AT_FIRST: Final = 0.1
 """Share of callbacks the receiver refuses at their first attempt: the next one must carry the same id."""
@@ -63,57 +60,6 @@ class Running:
                 return (await client.get(f"{self.url}/readyz")).status_code == status
 
             await wait_until(answered, what=f"{self.process.name} is {status}")
-
-
-@dataclass(slots=True)
-class Tally:
-    """What the clients saw."""
-
-    requests: int = 0
-    failed: list[str] = field(default_factory=list)
-    accepted: list[str] = field(default_factory=list)
-    completed: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """One service that submits, reads until the video is there, and submits again. It sends nothing twice."""
-
-    http: httpx2.AsyncClient
-    tally: Tally
-    chance: random.Random
-
-    async def _call(self, method: str, path: str, **more: Any) -> dict[str, Any]:
-        """Send one request; `data` of its answer, empty when it failed, which is written down."""
-        self.tally.requests += 1
-        try:
-            answer = await self.http.request(method, path, **more)
-        except httpx2.TransportError as broken:
-            self.tally.failed.append(f"{method} {path}: {broken!r}")
-            return {}
-        if answer.status_code != 200:
-            self.tally.failed.append(f"{method} {path}: {answer.status_code} {answer.text}")
-            return {}
-        data: dict[str, Any] = answer.json()["data"]
-        return data
-
-    async def _see_through(self, prompt: str) -> None:
-        """Submit one video and read it until it is completed."""
-        submitted = await self._call("POST", "/api/v3/openai/sora-2", json={"prompt": prompt})
-        if not submitted:
-            return
-        self.tally.accepted.append(submitted["id"])
-        status = ""
-        while status not in ("completed", "failed"):
-            await asyncio.sleep(self.chance.uniform(*PAUSE_S))
-            status = (await self._call("GET", f"/api/v3/predictions/{submitted['id']}/result")).get("status", "")
-        if status == "completed":
-            self.tally.completed.add(submitted["id"])
-
-    async def work(self, prompts: Iterator[str], ended: asyncio.Event) -> None:
-        """See one video after another through, until the load ends."""
-        while not ended.is_set():
-            await self._see_through(next(prompts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +139,7 @@ async def test_a_rollout_fails_no_request_and_loses_no_work(
         prompts = cycle(chance.sample(PROMPTS, len(PROMPTS)))
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as load:
             for number in range(CLIENTS):
-                http = await stack.enter_async_context(_client(system, balancer, kept=number % 4 > 0))
+                http = await stack.enter_async_context(client_of(system, balancer.url, kept=number % 4 > 0))
                 load.create_task(Client(http, tally, chance).work(prompts, ended))
             await asyncio.gather(rollout.replace_gateways(), rollout.replace_workers())
             ended.set()
@@ -214,10 +160,3 @@ async def test_a_rollout_fails_no_request_and_loses_no_work(
     assert {prediction: len(ids) for prediction, ids in _ids_by_prediction(receiver.received).items()} == dict.fromkeys(
         tally.accepted, 1
     )
-
-
-def _client(system: System, balancer: Balancer, *, kept: bool) -> httpx2.AsyncClient:
-    """A client of the tenant's with a pool of its own, which keeps its connections or makes a new one each time."""
-    limits = httpx2.Limits(max_keepalive_connections=None if kept else 0)
-    headers = {"authorization": f"Bearer {system.key}"}
-    return httpx2.AsyncClient(base_url=balancer.url, headers=headers, limits=limits, timeout=20.0, trust_env=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml  # type: ignore[import-untyped] # the package brings no types
+import yaml
 
 from tests.chart.variants import CHART, Variant
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml  # type: ignore[import-untyped] # the package brings no types
+import yaml
 
 from tests.chart.rendering import Object, environment, of_kind
 from tests.chart.variants import CHART

@@ -24,6 +24,7 @@ from tests.integration.simulator.test_routes import result, submit
         ("POST", "finish", {"all": True, "status": "processing"}, "status"),
         ("PUT", "tier", {"tier": "wood"}, "tier"),
         ("PUT", "tier", [], "object"),
+        ("PUT", "keys", {"keys": []}, "keys"),
     ],
 )
 async def test_a_wrong_body_is_told_what_is_wrong(
@@ -48,6 +49,16 @@ async def test_it_shows_what_it_saw(client: httpx2.AsyncClient, simulator: Runni
     assert (task["input"], task["query"], task["webhook"]) == ({"prompt": "seen", "seed": 1}, "a=b", "")
     assert (task["headers"]["x-client-name"], task["headers"]["authorization"]) == ("demo", f"Bearer {KEY}")
     assert (task["model"], task["price"], task["status"], task["reads"]) == (MODEL, 0.4, "created", 0)
+
+
+async def test_keys_are_changed(client: httpx2.AsyncClient, simulator: Running) -> None:
+    """The account accepts the keys it is given, and no others; a reset brings the first ones back."""
+    simulator.control("PUT", "keys", keys=["another", "a-third"])
+    assert (await client.get("/api/v3/balance")).status_code == 401
+    async with simulator.client("a-third") as third:
+        assert (await third.get("/api/v3/balance")).status_code == 200
+    simulator.reset()
+    assert (await client.get("/api/v3/balance")).status_code == 200
 
 
 async def test_runs_are_ended_by_hand(client: httpx2.AsyncClient, simulator: Running) -> None:
