@@ -7,6 +7,7 @@ Podman is no cluster. What it leaves out, and what takes its place here:
 - It takes a Secret that becomes variables encoded, and one that becomes files as an object with plain text (Debian's
   4.3): there are two, and the volume names the second. It mounts all its keys, as root's and readable to all (no
   items, no defaultMode, no fsGroup).
+- It knows no Jobs: what one would start is played as a pod.
 - It knows neither terminationGracePeriodSeconds nor sizeLimit: the former is what its `stop` is given.
 
 All else is played as rendered: image, arguments, variables, user, security context, resources, mounts.
@@ -83,26 +84,32 @@ class Pods:
         pod = deployment["spec"]["template"]["spec"]
         self.ports[workload] = free_port()
         pod["containers"][0]["ports"][0] |= {"hostIP": "127.0.0.1", "hostPort": self.ports[workload]}
-        for volume in pod.get("volumes", []):
-            if "secret" in volume:
-                volume["secret"]["secretName"] = self._files_name
-        configs = list(of_kind(self._objects, "ConfigMap").values())
-        file = self._directory / f"{workload}.yaml"
-        file.write_text("\n---\n".join(json.dumps(thing) for thing in [*configs, deployment]))
+        file = self._write(deployment, pod)
         await run("podman", "kube", "play", "--network", f"{self._network}:alias={alias}", str(file))
         self._stack.push_async_callback(self._end, f"{deployment['metadata']['name']}-pod-0", file)
 
-    async def start_pod(self, pod: Object) -> str:
-        """Play a Pod and return what its container prints, when it has ended."""
-        file = self._directory / f"{pod['metadata']['name']}.yaml"
-        file.write_text(json.dumps(pod))
+    async def run_pod(self, name: str, spec: Object) -> str:
+        """Play a pod that ends by itself, and return what its container printed; fails the test if that failed."""
+        spec = deepcopy(spec)
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+        file = self._write(pod, spec)
         await run("podman", "kube", "play", "--network", self._network, str(file))
-        self._stack.push_async_callback(self._end, pod["metadata"]["name"], file)
-        container = f"{pod['metadata']['name']}-{pod['spec']['containers'][0]['name']}"
+        self._stack.push_async_callback(self._end, name, file)
+        container = f"{name}-{spec['containers'][0]['name']}"
         status = (await run("podman", "wait", container)).strip()
         printed = await run("podman", "logs", container)
         assert status == "0", printed
         return printed
+
+    def _write(self, thing: Object, spec: Object) -> Path:
+        """Write what podman plays: the thing, whose pods have this spec, and the ConfigMaps it may name."""
+        for volume in spec.get("volumes", []):
+            if "secret" in volume:
+                volume["secret"]["secretName"] = self._files_name
+        configs = list(of_kind(self._objects, "ConfigMap").values())
+        file = self._directory / f"{thing['metadata']['name']}.yaml"
+        file.write_text("\n---\n".join(json.dumps(one) for one in [*configs, thing]))
+        return file
 
     async def state(self, workload: str) -> dict[str, Any]:
         """How the container is doing."""

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from tests.chart.pods import Pods
-from tests.chart.rendering import Helm, Object, environment, of_kind, pod_specs
+from tests.chart.rendering import Helm, Object, environment, pod_specs
 from tests.chart.variants import Variant
 from tests.image.containers import IMAGE, ROOT, run
 from tests.waiting import wait_until
@@ -37,6 +37,7 @@ async def objects(helm: Helm) -> list[Object]:
         "image": {"repository": repository, "tag": tag},
         "gateway": {"service": {"port": PORT}},
         "simulator": {"videoSeconds": 1},
+        "check": {"enabled": True},
         "settings": {"BREAKWATER_SHUTDOWN_GRACE_S": 3, "BREAKWATER_POLL_SCALE": 0.05},
     }
     objects = helm.objects(Variant(("values-dev.yaml",), values))
@@ -117,8 +118,10 @@ async def test_a_video_goes_through_the_rendered_pods(pods: Pods, objects: list[
         await _is_completed(client, gateway, key, await _submit(client, gateway, key))
         assert "breakwater_looks_total" in (await client.get(f"{pods.url('worker')}/metrics")).text
 
-        [test] = of_kind(objects, "Pod").values()  # what `helm test` would run
-        assert await pods.start_pod(test) == "200 ready\n"
+        specs = pod_specs(objects)
+        assert await pods.run_pod("test", specs["Pod/breakwater-test"]) == "200 ready\n"  # what `helm test` would run
+        found = await pods.run_pod("check", specs["Job/breakwater-check"])  # what an upgrade would run first
+        assert "0 problems" in found
 
         await _gateway_drains(pods, client, key)
         await _worker_drains(pods)
