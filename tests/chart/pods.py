@@ -4,6 +4,7 @@ Podman is no cluster. What it leaves out, and what takes its place here:
 
 - It has no Services: a pod's name in the network is the Service's, and the port it listens on is the Service's.
 - It calls no probes: the tests ask what the rendered probes ask, through a port on 127.0.0.1 that is put into the spec.
+  It would publish the other ports on every address of the machine, so those are taken out.
 - It takes a Secret that becomes variables encoded, and one that becomes files as an object with plain text (Debian's
   4.3): there are two, and the volume names the second. It mounts all its keys, as root's and readable to all (no
   items, no defaultMode, no fsGroup).
@@ -78,12 +79,16 @@ class Pods:
         """What podman calls the pod's container."""
         return f"breakwater-{workload}-pod-0-{workload}"
 
-    async def start(self, workload: str, alias: str) -> None:
-        """Play the workload's Deployment, reached by the others as `alias`."""
+    async def start(self, workload: str, alias: str, *, published: bool = False) -> None:
+        """Play the workload's Deployment, reached by the others as `alias`; `published`: from this machine, too."""
         deployment = deepcopy(of_kind(self._objects, "Deployment")[f"breakwater-{workload}"])
         pod = deployment["spec"]["template"]["spec"]
-        self.ports[workload] = free_port()
-        pod["containers"][0]["ports"][0] |= {"hostIP": "127.0.0.1", "hostPort": self.ports[workload]}
+        [container] = pod["containers"]
+        if published:
+            self.ports[workload] = free_port()
+            container["ports"][0] |= {"hostIP": "127.0.0.1", "hostPort": self.ports[workload]}
+        else:
+            del container["ports"]
         file = self._write(deployment, pod)
         await run("podman", "kube", "play", "--network", f"{self._network}:alias={alias}", str(file))
         self._stack.push_async_callback(self._end, f"{deployment['metadata']['name']}-pod-0", file)
@@ -97,8 +102,9 @@ class Pods:
         self._stack.push_async_callback(self._end, name, file)
         container = f"{name}-{spec['containers'][0]['name']}"
         status = (await run("podman", "wait", container)).strip()
-        printed = await run("podman", "logs", container)
-        assert status == "0", printed
+        # What it complained of comes on the other stream: both are told.
+        printed = await run("sh", "-c", 'exec podman logs "$1" 2>&1', "sh", container)
+        assert status == "0", f"{name} ended with {status}: {printed}"
         return printed
 
     def _write(self, thing: Object, spec: Object) -> Path:

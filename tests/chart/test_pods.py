@@ -130,8 +130,8 @@ async def test_a_video_goes_through_the_rendered_pods(pods: Pods, objects: list[
 async def _starts_without_redis(pods: Pods, client: httpx2.AsyncClient) -> None:
     """Both live while Redis is not there, and are not ready; then they are."""
     await pods.start("simulator", "breakwater-simulator")
-    await pods.start("gateway", "breakwater")
-    await pods.start("worker", "breakwater-worker")
+    await pods.start("gateway", "breakwater", published=True)
+    await pods.start("worker", "breakwater-worker", published=True)
     for workload in ("gateway", "worker"):
         await _answers(client, pods.url(workload) + "/livez", 200)
         assert await _status(client, pods.url(workload) + "/readyz") == 503
