@@ -41,11 +41,11 @@ lock: .venv ## Resolve pyproject.toml into the hashed lock files again
 	@for client in $(CLIENTS); do $(LOCK) tests/clients/$$client.in -o tests/clients/$$client.lock; done
 	@$(LOCK) tests/contract/requirements.in -o tests/contract/requirements.lock
 	@$(LOCK) deploy/build.in -o deploy/build.lock
-	@for tool in image/lint image/sbom compose/requirements; do $(LOCK) tests/$$tool.in -o tests/$$tool.lock; done
+	@for tool in image/lint image/sbom compose/requirements chart/validate chart/checkov; do $(LOCK) tests/$$tool.in -o tests/$$tool.lock; done
 	@echo "Locks written. Next: make test"
 
 clean: ## Remove the environment and every cache
-	@rm -rf .venv tests/*/.venv tests/*/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build *.egg-info
+	@rm -rf .venv tests/*/.venv tests/*/node_modules deploy/dashboards/node_modules deploy/dashboards/build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "Clean. Next: make run"
 

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
-import yaml  # type: ignore[import-untyped] # brought by a tool of the tests; it ships no types
+import yaml
 
 from tests.image.containers import ROOT
 
