@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from service.metrics import Metrics
-from service.metrics.catalogue import METHODS, STATUSES, UNMATCHED
+from service.metrics.catalogue import HELD, METHODS, STATUSES, UNMATCHED
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,100}")
 """What a caller's X-Request-Id may be to be echoed; anything else gets an id of ours."""
@@ -32,6 +32,11 @@ def note(scope: MutableMapping[str, Any], **fields: str) -> None:
     scope["breakwater.fields"].update(fields)
 
 
+def note_held(scope: MutableMapping[str, Any]) -> None:
+    """The request waits on purpose, because its caller asked for it: no measure of how quickly its route answers."""
+    scope["breakwater.held"] = True
+
+
 class AccessLog:
     """Wraps the whole application."""
 
@@ -40,7 +45,7 @@ class AccessLog:
         self._metrics = metrics
         self._in_flight = 0
         metrics.http_in_flight.set_function(lambda: self._in_flight)
-        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._series: dict[tuple[str, str, int, bool], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other protocols pass through."""
@@ -73,12 +78,14 @@ class AccessLog:
         """Write the line and the sample, labelled with the route's template and never with the path."""
         route = getattr(scope.get("route"), "path", UNMATCHED)
         method = scope["method"] if scope["method"] in METHODS else "other"
-        series = self._series.get((route, method, status))
+        held = "breakwater.held" in scope
+        series = self._series.get((route, method, status, held))
         if series is None:
             # Looking children up costs more than counting; routes, methods and statuses are few.
             told = str(status) if status in STATUSES else f"{status // 100}xx"
             requests = self._metrics.http_requests.labels(route, method, told)
-            series = self._series[route, method, status] = requests, self._metrics.http_duration.labels(route)
+            duration = self._metrics.http_duration.labels(HELD if held else route)
+            series = self._series[route, method, status, held] = requests, duration
         series[0].inc()
         series[1].observe(duration_s)
         if route not in _QUIET:

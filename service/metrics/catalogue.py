@@ -29,9 +29,13 @@ STATUSES: Final = (
 UNMATCHED: Final = "unmatched"
 """What requests for paths that are none of ours are counted as."""
 
+HELD: Final = "held"
+"""Where the time of requests is counted that waited for their prediction's end: it says nothing of their route."""
+
 TENANTS: Final = Values(told="ids of configured tenants")
 MODELS: Final = Values(told="ids of the catalogue, `unlisted`")
 ROUTES: Final = Values(told=f"templates of the gateway's routes, `{UNMATCHED}`")
+TIMED_ROUTES: Final = Values(told=f"{ROUTES.told}; `{HELD}` for requests that waited for their prediction's end")
 VERSIONS: Final = Values(told="the version")
 
 _LIMITS: Final = Values(get_args(LimitName))
@@ -81,10 +85,10 @@ class Metrics(Declarations):
         )
         self.http_duration = self.histogram(
             "http_request_duration_seconds",
-            "Time to answer a request, held requests and whole event streams among them.",
+            "Time to answer a request, whole event streams among them.",
             "gateway",
             _HTTP_BUCKETS,
-            route=ROUTES,
+            route=TIMED_ROUTES,
         )
         self.http_in_flight = self.gauge(
             "http_requests_in_flight",
@@ -204,6 +208,7 @@ class Metrics(Declarations):
             "predictions_ended",
             "Predictions that reached an end.",
             "both",
+            begun="end",
             tenant=TENANTS,
             model=MODELS,
             end=_named(*sorted(state.value for state in ENDED)),
@@ -249,6 +254,7 @@ class Metrics(Declarations):
             "quota_decisions",
             "What limits said to submissions: ok, near (80 % or more is used), refused, shadow (would have refused).",
             "gateway",
+            begun="decision",
             tenant=TENANTS,
             limit=_LIMITS,
             decision=_named("ok", "near", "refused", "shadow"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -51,9 +52,15 @@ class Declared:
 class SeriesCounter(Counter):
     """A counter that remembers its series: looking one up costs several times as much as counting."""
 
+    _begun: tuple[int, tuple[str, ...]] | None = None
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._series: dict[tuple[str, ...], Self] = {}
+
+    def begin(self, label: int, values: tuple[str, ...]) -> None:
+        """Have the series of all these values of a label begin, at zero, with the first of them."""
+        self._begun = label, values
 
     def labels(self, *labelvalues: Any, **labels: Any) -> Self:
         """The series of these label values."""
@@ -62,7 +69,15 @@ class SeriesCounter(Counter):
             series = super().labels(*labelvalues, **labels)
             if not labels:
                 self._series[labelvalues] = series
+                self._begin_others(labelvalues)
         return series
+
+    def _begin_others(self, labelvalues: tuple[str, ...]) -> None:
+        """Begin the series that differ in one label from one that has just begun."""
+        if self._begun is not None:
+            place, values = self._begun
+            for value in values:
+                super().labels(*labelvalues[:place], value, *labelvalues[place + 1 :])
 
 
 class FollowingGauge(Gauge):
@@ -101,9 +116,18 @@ class Declarations:
             MultiProcessCollector(self._shown, str(shared))  # type: ignore[no-untyped-call]
         self._shared = shared is not None
 
-    def counter(self, name: str, meaning: str, process: Process, **labels: Values) -> SeriesCounter:
-        """Declare a counter; `_total` is put behind its name."""
+    def counter(self, name: str, meaning: str, process: Process, *, begun: str = "", **labels: Values) -> SeriesCounter:
+        """Declare a counter; `_total` is put behind its name.
+
+        Prometheus sees no increase in a series whose first value is 1, and an alert would miss the first of its kind:
+        so series begin at zero, all of them where every label's values are closed, else those of the label `begun`.
+        """
         metric = SeriesCounter(f"breakwater_{name}", meaning, tuple(labels), registry=self.registry)
+        if labels and all(values.allowed for values in labels.values()):
+            for labelvalues in product(*(values.allowed for values in labels.values())):
+                metric.labels(*labelvalues)
+        elif begun:
+            metric.begin(list(labels).index(begun), labels[begun].allowed)
         self._declare(f"{name}_total", "counter", "", meaning, labels, process, "sum", metric)
         return metric
 

@@ -14,7 +14,7 @@ from service.domain.json_forms import json_bytes
 from service.domain.predictions import Prediction, State
 from service.domain.representations import native_prediction
 from service.domain.tenants import Tenant
-from service.http.access_log import note, request_id
+from service.http.access_log import note, note_held, request_id
 from service.http.bodies import read_model
 from service.http.idempotency import accepted_headers, idempotency_key
 from service.http.preferences import applied, preferred_wait_s
@@ -128,6 +128,7 @@ class PredictionHandlers:
         wait_s = preferred_wait_s(request, self.max_wait_s)
         if not wait_s:
             return prediction, {}
+        note_held(request.scope)
         with ExitStack() as stack:
             prediction = await self.await_end(
                 prediction,

@@ -13,7 +13,7 @@ from service.domain.errors import FieldError, InvalidInput
 from service.domain.predictions import Prediction, State
 from service.domain.representations import wavespeed_prediction
 from service.domain.tenants import Tenant
-from service.http.access_log import note, request_id
+from service.http.access_log import note, note_held, request_id
 from service.http.bodies import read_json_object
 from service.http.idempotency import accepted_headers, idempotency_key
 from service.http.streaming import noticing_hang_up
@@ -89,6 +89,7 @@ class SubmitHandler:
         note(request.scope, prediction=prediction.id)
         if not synchronous:
             return success(wavespeed_prediction(prediction, self.base_url), answered)
+        note_held(request.scope)
         await self.take_over.hold(tenant.id, submission, self.max_wait_s)
         ended, hung_up = await self._waited_for(request, prediction)
         await self.take_over.release(tenant.id, submission, prediction if hung_up else None)

@@ -215,3 +215,22 @@ async def test_the_news_of_another_process_is_heard(redis_url: str, simulator: R
         await life.cancel(prediction_id)
         async with asyncio.timeout(5):
             assert (await request).json()["status"] == "canceled"
+
+
+async def test_the_time_of_being_held_is_counted_apart(life: Life) -> None:
+    """How quickly submissions are answered is measured without those whose callers asked to wait, on either face."""
+    in_time, wanted = life.resources.metrics.http_duration, {"prefer": "wait=20"}
+    plain = await life.gateway.client.post(f"/api/v3/{MODEL}", json={"prompt": "a wave"})
+    assert plain.status_code == 200
+    await ended(life, asyncio.create_task(life.gateway.client.post(f"/api/v3/{MODEL}", json=SYNC)))
+    native = {"model": MODEL, "input": {"prompt": "a wave"}}
+    await ended(life, asyncio.create_task(life.gateway.client.post("/v1/predictions", json=native, headers=wanted)))
+    counted = {
+        sample.labels["route"]: sample.value
+        for family in in_time.collect()
+        for sample in family.samples
+        if sample.name.endswith("_count")
+    }
+    assert counted["held"] == 2
+    assert counted["/api/v3/{model:path}"] == 1
+    assert "/v1/predictions" not in counted
