@@ -101,4 +101,4 @@ def test_a_registry_of_ones_own_starts_at_zero() -> None:
     first.authentications.labels("known").inc()
     named = ("breakwater_authentications_total", {"result": "known"})
     assert first.registry.get_sample_value(*named) == 1
-    assert second.registry.get_sample_value(*named) is None
+    assert second.registry.get_sample_value(*named) == 0

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from service.domain.api_keys import mint_api_key
 from service.domain.catalogue import UNLISTED
-from service.metrics.catalogue import MODELS, ROUTES, TENANTS, UNMATCHED, VERSIONS
+from service.metrics.catalogue import HELD, MODELS, ROUTES, TENANTS, TIMED_ROUTES, UNMATCHED, VERSIONS
 from service.metrics.declared import Values
 from tests.integration.http.gateway import Gateway, open_gateway, settings
 from tests.integration.simulator.running import Running
@@ -149,6 +149,7 @@ async def test_random_requests_make_no_series_of_their_own(open_to_all: Gateway)
     templates = [route.path for route in open_to_all.app.routes]  # type: ignore[attr-defined] # all of ours have one
     configured: dict[Values, list[str]] = {
         ROUTES: [*templates, UNMATCHED],
+        TIMED_ROUTES: [*templates, UNMATCHED, HELD],
         TENANTS: ["acme", "beta"],
         MODELS: [*open_to_all.resources.catalogue.models, UNLISTED],
         VERSIONS: [version("breakwater")],
