@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 from packaging.requirements import Requirement
 
@@ -11,6 +12,13 @@ from tests.image.containers import ROOT, run
 
 TOOL = Path(__file__).parent / ".venv" / "sbom" / "bin" / "cyclonedx-py"
 SBOM = ROOT / "build" / "breakwater.cdx.json"
+VALIDATE = """
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+sys.exit(JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(sys.argv[1]).read()) and "not valid CycloneDX")
+"""
+"""Asks the library of the same tool; ends with what is wrong."""
 
 
 def normal(name: str) -> str:
@@ -51,4 +59,28 @@ async def test_the_list_is_exactly_what_is_locked(image: str, tmp_path: Path) ->
     found = {f"{normal(one['name'])}=={one['version']}" for one in listed["components"]}
     assert found == locked(environment)
     assert all(one["purl"].startswith("pkg:pypi/") and one.get("licenses") for one in listed["components"])
-    print(f"{SBOM.relative_to(ROOT)}: {len(found)} packages")  # noqa: T201
+    debian = await debian_packages(image)
+    assert {"libc6", "ca-certificates"} <= {one["name"] for one in debian}
+    listed["components"] += debian
+    SBOM.write_text(json.dumps(listed, indent=2))
+    await run(str(TOOL.with_name("python")), "-c", VALIDATE, str(SBOM))
+    print(f"{SBOM.relative_to(ROOT)}: {len(found)} packages of Python, {len(debian)} of Debian")  # noqa: T201
+
+
+async def debian_packages(image: str) -> list[dict[str, str]]:
+    """What the base brings along, as components."""
+    told = await run(
+        *("podman", "run", "--rm", "--entrypoint=dpkg-query", image),
+        *("-W", "-f", "${Package} ${Version} ${Architecture}\\n"),
+    )
+    packages = [line.split() for line in told.splitlines()]
+    return [
+        {
+            "type": "library",
+            "bom-ref": f"deb:{name}",
+            "name": name,
+            "version": version,
+            "purl": f"pkg:deb/debian/{name}@{quote(version, safe='')}?arch={architecture}",
+        }
+        for name, version, architecture in packages
+    ]
