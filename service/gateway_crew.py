@@ -30,6 +30,8 @@ WELL_AFTER_S: Final = 60.0
 
 _PAST_THE_DRAIN_S: Final = 5.0
 
+_NOT_STARTED: Final = 71  # as sysexits.h has it: the system has no room for another process
+
 log = structlog.get_logger()
 
 
@@ -72,7 +74,11 @@ class _Crew:
         loop, delay_s = asyncio.get_running_loop(), FIRST_DELAY_S
         while not self._stopping.is_set():
             started_s = loop.time()
-            status = await self._run(number)
+            try:
+                status = await self._run(number)
+            except OSError as failed:  # no memory, process or disk for it now: the others go on
+                log.error("a gateway cannot be started", place=number, reason=str(failed))
+                status = _NOT_STARTED
             if self._stopping.is_set():
                 return status
             if status == UNUSABLE:  # it has said why; the others are no better off
@@ -105,7 +111,7 @@ class _Crew:
         self._running[number] = process
         log.info("gateway started", place=number, pid=process.pid)
         if self._stopping.is_set():  # it was not there yet when the others were told
-            process.kill()
+            process.terminate()
         status = await process.wait()
         del self._running[number]
         forget(self._directory, number)

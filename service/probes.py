@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -35,5 +36,6 @@ class Probes:
         return PlainTextResponse("ready\n") if self.ready() else PlainTextResponse("not ready\n", 503)
 
     async def exposition(self, request: Request) -> Response:
-        """Every metric of this process."""
-        return Response(self.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+        """Every metric of this process, or of all on its port; written in a thread, so that nobody waits for it."""
+        self.metrics.refresh()
+        return Response(await run_in_threadpool(self.metrics.exposition), media_type=CONTENT_TYPE_LATEST)

@@ -187,6 +187,8 @@ class Declarations:
                 gauge.refresh()
 
     def exposition(self) -> bytes:
-        """All metrics in Prometheus' text format."""
-        self.refresh()
+        """All metrics in Prometheus' text format; `refresh` before. May be called in a thread of its own.
+
+        With thousands of series of several processes it takes a quarter of a second.
+        """
         return generate_latest(self._shown)

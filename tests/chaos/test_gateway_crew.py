@@ -14,6 +14,7 @@ from tests.journeys.gateway_crew import (
     ask,
     at_once,
     directories,
+    lines,
     listening,
     pids,
     requests_of,
@@ -108,3 +109,17 @@ async def test_what_no_restart_mends_ends_them_all(system: System, tmp_path: Pat
     log = (tmp_path / "gateway.log").read_text()
     assert "BREAKWATER_ENCRYPTION_KEY" in log
     assert '"event":"a gateway ended and is started again"' not in log
+
+
+async def test_one_that_cannot_be_started_takes_nobody_along(system: System) -> None:
+    """While there is no room for a dead one's successor the other serves on; the successor is there when there is."""
+    await system.start_simulator()
+    gateway = await start_two(system)
+    [directory] = directories(Path(system.environment["TMPDIR"]))
+    directory.rename(directory.with_name("away"))
+    os.kill(pids(gateway)[0], signal.SIGKILL)
+    await wait_until(lambda: lines(gateway, "a gateway cannot be started"), what="it is tried in vain")
+    assert {one.status_code for one in await at_once(4, system.gateway_url, "/livez")} == {200}
+    directory.with_name("away").rename(directory)
+    await wait_until(lambda: listening(gateway)["gateway-0"] == 2, what="a successor listens")
+    assert system.stop(gateway) == 0
