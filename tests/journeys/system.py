@@ -32,8 +32,10 @@ _POLL_SCALE: Final = "0.01"
 _RETRY_SCALE: Final = "0.01"
 
 
-_PORTS: Final = cycle(range(20_000 + 800 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), 32_000))
-"""Ports of this test process: below those the system gives to connections, and apart from the other processes'."""
+_FIRST: Final = int(os.environ.get("TEST_PORTS", "20000")) + 800 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_PORTS: Final = cycle(range(_FIRST, 32_000))
+"""Ports of this test process: below those the system gives to connections, and apart from the other processes'. Runs
+beside one another are told where theirs begin."""
 
 
 def free_port() -> int:
