@@ -40,6 +40,7 @@ VERSIONS: Final = Values(told="the version")
 
 _LIMITS: Final = Values(get_args(LimitName))
 _CAPACITIES: Final = Values(("concurrency", "videos_per_minute", "images_per_minute"))
+_METHODS: Final = Values((*METHODS, "other"))
 _DUE_SETS: Final = Values(("poll", "deliver", "retain", "submit"))
 _OPERATIONS: Final = Values(("submit", "result", "list", "webhook_secret", "balance", "upload"))
 
@@ -80,7 +81,7 @@ class Metrics(Declarations):
             "Requests answered.",
             "gateway",
             route=ROUTES,
-            method=_named(*METHODS, "other"),
+            method=_METHODS,
             status=_named(*map(str, STATUSES), "1xx", "2xx", "3xx", "4xx", "5xx"),
         )
         self.http_duration = self.histogram(
@@ -89,6 +90,7 @@ class Metrics(Declarations):
             "gateway",
             _HTTP_BUCKETS,
             route=TIMED_ROUTES,
+            method=_METHODS,
         )
         self.http_in_flight = self.gauge(
             "http_requests_in_flight",
