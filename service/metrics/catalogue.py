@@ -293,7 +293,10 @@ class Metrics(Declarations):
             outcome=_named(*get_args(Outcome), "held"),
         )
         self.deliveries_ended = self.counter(
-            "deliveries_ended", "Deliveries that were accepted or given up.", "worker", end=_named("delivered", "dead")
+            "deliveries_ended",
+            "Deliveries that were accepted or given up; a test that fails is none.",
+            "worker",
+            end=_named("delivered", "dead"),
         )
         self.deliveries_pending = self.gauge(
             "deliveries_pending", "Deliveries that wait or are under way.", "worker", "max", unread=nan
