@@ -134,7 +134,7 @@ class Deliver:
             self.schedule.wake("deliver", delay_s or 0.0)
         if state == "delivered" and delivery.event in _ENDS:  # counts even from a lost lease
             self.metrics.notify_lag.observe(max(0.0, now_s - delivery.created_at_ms / 1000))
-        if state == "delivered" or (finished.ours and state == "dead"):
+        if state == "delivered" or (finished.ours and state == "dead" and not delivery.is_test):
             self.metrics.deliveries_ended.labels(state).inc()
         if delivery.endpoint and not delivery.is_test:
             await self._judge(delivery, result, finished.failing_s)
@@ -163,7 +163,8 @@ class Deliver:
         if not finished.ours:
             self.metrics.leases_lost.labels("deliver").inc()
             return finished.more
-        self.metrics.deliveries_ended.labels("dead").inc()
+        if not delivery.is_test:
+            self.metrics.deliveries_ended.labels("dead").inc()
         log.warning("delivery given up", delivery=delivery.id, tenant=delivery.tenant, reason=reason)
         return finished.more
 

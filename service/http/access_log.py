@@ -84,7 +84,7 @@ class AccessLog:
             # Looking children up costs more than counting; routes, methods and statuses are few.
             told = str(status) if status in STATUSES else f"{status // 100}xx"
             requests = self._metrics.http_requests.labels(route, method, told)
-            duration = self._metrics.http_duration.labels(HELD if held else route)
+            duration = self._metrics.http_duration.labels(HELD if held else route, method)
             series = self._series[route, method, status, held] = requests, duration
         series[0].inc()
         series[1].observe(duration_s)

@@ -40,6 +40,7 @@ VERSIONS: Final = Values(told="the version")
 
 _LIMITS: Final = Values(get_args(LimitName))
 _CAPACITIES: Final = Values(("concurrency", "videos_per_minute", "images_per_minute"))
+_METHODS: Final = Values((*METHODS, "other"))
 _DUE_SETS: Final = Values(("poll", "deliver", "retain", "submit"))
 _OPERATIONS: Final = Values(("submit", "result", "list", "webhook_secret", "balance", "upload"))
 
@@ -80,7 +81,7 @@ class Metrics(Declarations):
             "Requests answered.",
             "gateway",
             route=ROUTES,
-            method=_named(*METHODS, "other"),
+            method=_METHODS,
             status=_named(*map(str, STATUSES), "1xx", "2xx", "3xx", "4xx", "5xx"),
         )
         self.http_duration = self.histogram(
@@ -89,6 +90,7 @@ class Metrics(Declarations):
             "gateway",
             _HTTP_BUCKETS,
             route=TIMED_ROUTES,
+            method=_METHODS,
         )
         self.http_in_flight = self.gauge(
             "http_requests_in_flight",
@@ -291,7 +293,10 @@ class Metrics(Declarations):
             outcome=_named(*get_args(Outcome), "held"),
         )
         self.deliveries_ended = self.counter(
-            "deliveries_ended", "Deliveries that were accepted or given up.", "worker", end=_named("delivered", "dead")
+            "deliveries_ended",
+            "Deliveries that were accepted or given up; a test that fails is none.",
+            "worker",
+            end=_named("delivered", "dead"),
         )
         self.deliveries_pending = self.gauge(
             "deliveries_pending", "Deliveries that wait or are under way.", "worker", "max", unread=nan

@@ -18,6 +18,9 @@ from service.stores.scripts import Scripts
 _OPTIONAL: Final = ("callback_allow", "models", "shadow", "managed", *NUMBERS)
 """Fields that are absent when they say nothing; an update takes away those it does not set."""
 
+_READ_TOGETHER: Final = 500
+"""How many tenants are read at once: more commands than may wait for Redis would be refused."""
+
 
 def tenant_of(record: dict[bytes, bytes]) -> Tenant:
     """Read a tenant from its hash."""
@@ -131,8 +134,11 @@ class TenantStore:
 
     async def list(self) -> list[Tenant]:
         """Every tenant, by id."""
-        ids = await self._commands("SMEMBERS", keys.TENANTS)
-        records = await asyncio.gather(*(self._commands("HGETALL", keys.tenant(raw.decode())) for raw in sorted(ids)))
+        ids = sorted(await self._commands("SMEMBERS", keys.TENANTS))
+        records: list[list[bytes]] = []
+        for first in range(0, len(ids), _READ_TOGETHER):
+            some = ids[first : first + _READ_TOGETHER]
+            records += await asyncio.gather(*(self._commands("HGETALL", keys.tenant(raw.decode())) for raw in some))
         return [tenant_of(pairs(record)) for record in records if record]  # one may just have been deleted
 
     async def callback_secret(self, tenant_id: str) -> str:

@@ -119,6 +119,15 @@ def test_prometheus_understands_its_configuration(tmp_path: Path) -> None:
     assert re.search(r"SUCCESS: [1-9]\d* rules found", told), told
 
 
+def test_prometheus_keeps_what_the_rules_look_back_on() -> None:
+    """A day more than the longest range of any rule, so that a month's error budget is counted over a month."""
+    options = read_yaml(ROOT / "docker-compose.yml")["services"]["prometheus"]["command"]
+    (kept,) = [re.fullmatch(r"(\d+)d", one.split("=")[1]) for one in options if "retention.time" in one]
+    ranges = [int(days) for days in re.findall(r"\[(\d+)d\]", (RULES / "breakwater.yaml").read_text())]
+    assert kept
+    assert int(kept[1]) > max(ranges) == 30
+
+
 def test_every_severity_finds_its_receiver() -> None:
     """The file is fine to amtool; a page goes to one receiver, a ticket to the other, and rules know no third kind."""
     file = DEPLOY / "alertmanager" / "alertmanager.yml"

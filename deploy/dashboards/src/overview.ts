@@ -2,7 +2,7 @@ import { dashboard } from "./dashboard.js";
 import { bars, graph, quantiles, stat } from "./panels.js";
 
 const PROBES = 'route!~"/livez|/readyz|/metrics"';
-const SUBMIT = 'route=~"/api/v3/[{]model:path[}]|/v1/predictions"';
+const SUBMIT = 'method="POST", route=~"/api/v3/[{]model:path[}]|/v1/predictions"';
 const firing = (severity: string): string =>
   `count(ALERTS{alertname=~"Breakwater.+", alertstate="firing", severity="${severity}"}) or vector(0)`;
 
@@ -110,7 +110,7 @@ export const overview = dashboard({
           title: "How long do reads of results take?",
           description: "What clients poll with. They only ask Redis, so they show how we are ourselves.",
           unit: "s",
-          queries: quantiles('breakwater_http_request_duration_seconds_bucket{route=~"/api/v3/predictions/.*|/v1/predictions/[{]id[}]"}'),
+          queries: quantiles('breakwater_http_request_duration_seconds_bucket{method="GET", route=~"/api/v3/predictions/.*|/v1/predictions/[{]id[}]"}'),
         }),
         graph({
           title: "Requests in flight",

@@ -175,7 +175,7 @@ async def test_a_test_tells_what_happened(post: Post) -> None:
 
 
 async def test_a_test_that_fails_is_no_delivery_that_failed(post: Post) -> None:
-    """It is tried once, is no dead letter, and counts for nothing in the endpoint's health."""
+    """It is tried once, is no dead letter, is counted as none, and is nothing to the endpoint's health."""
     endpoint = await post.register()
     post.receiver.answer = lambda _: 500
     asked = asyncio.create_task(post.client.post(f"/v1/endpoints/{endpoint['id']}/test"))
@@ -185,6 +185,7 @@ async def test_a_test_that_fails_is_no_delivery_that_failed(post: Post) -> None:
     assert await post.pass_time(7_200) == 0
     health = (await post.get(f"/v1/endpoints/{endpoint['id']}"))["health"]
     assert (health["failed"], health["dead"], health["breaker"]) == (0, 0, "closed")
+    assert post.sample("breakwater_deliveries_ended_total", end="dead") == 0
     assert (await post.client.post(f"/v1/deliveries/{told['delivery_id']}/resend")).status_code == 409
 
 

@@ -1,4 +1,4 @@
-"""What shows how busy a gateway is: requests being answered, and how late its event loop is."""
+"""What shows how busy a gateway is: requests being answered, how long they take, and how late its event loop is."""
 
 import asyncio
 import time
@@ -44,6 +44,22 @@ async def test_requests_in_flight_count_while_they_are_answered(gateway: Gateway
     await asyncio.gather(held, return_exceptions=True)
     await wait_until(lambda: shown(gateway, "http_requests_in_flight") == 0, what="it is gone")
     assert seen == [0, 0, 0, 1, 1, 1]
+
+
+async def test_lists_are_not_timed_as_submissions(gateway: Gateway) -> None:
+    """What the objective of submissions is measured by moves when one is submitted, and not when they are listed."""
+    timed = gateway.resources.metrics.registry.get_sample_value
+
+    def answered(method: str) -> float | None:
+        labels = {"route": "/v1/predictions", "method": method}
+        return timed("breakwater_http_request_duration_seconds_count", labels)
+
+    submission = {"model": "openai/sora-2", "input": {"prompt": "a wave"}}
+    assert (await gateway.client.post("/v1/predictions", json=submission)).status_code == 202
+    assert [answered("POST"), answered("GET")] == [1, None]
+    for _ in range(3):
+        assert (await gateway.client.get("/v1/predictions")).status_code == 200
+    assert [answered("POST"), answered("GET")] == [1, 3]
 
 
 async def test_a_blocked_event_loop_shows(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:

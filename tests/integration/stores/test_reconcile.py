@@ -147,6 +147,18 @@ async def test_old_days_keep_what_can_no_longer_be_counted(acme: Stack) -> None:
     assert await hash_of(acme, USAGE) == before
 
 
+async def test_a_thousand_tenants_are_measured_in_few_batches(stack: Stack) -> None:
+    """Each of them, without a round trip for each: a worker has fifteen seconds for it."""
+    ids = [f"team-{number:04}" for number in range(1000)]
+    await asyncio.gather(*(stack.add_tenant(one, limits=Limits(budget_micros=4_000_000)) for one in ids))
+    sent = stack.commands.batches_sent
+    await reconcile_of(stack).measure()
+    assert stack.commands.batches_sent - sent <= 100, "two for every twenty tenants"
+    (family,) = stack.metrics.budget.collect()
+    limits = {one.labels["tenant"]: one.value for one in family.samples if one.labels["kind"] == "limit"}
+    assert limits == dict.fromkeys(ids, 4.0)
+
+
 async def test_gauges_show_how_far_limits_are_used(stack: Stack) -> None:
     """Share used of each limit and the month's money, for tenants that exist."""
     await stack.add_tenant(limits=Limits(concurrency=4, daily=10, budget_micros=4_000_000))

@@ -9,7 +9,9 @@ from service.domain.endpoints import MAX_ENDPOINTS, Secret
 from service.domain.errors import AlreadyExists, NotFound, TooMany
 from service.domain.tenants import MAX_API_KEYS, ApiKey, Tenant, TenantState
 from service.stores.api_key_store import Owner
+from service.stores.commands import Commands
 from service.stores.encryption import WrongEncryptionKey
+from service.stores.tenant_store import TenantStore
 from tests.integration.stores.stack import OTHER_KEY, START_MS, Stack, open_stack
 
 
@@ -43,6 +45,16 @@ async def test_tenants_are_listed_by_id(stack: Stack) -> None:
     for tenant_id in ("b", "a", "c"):
         await stack.add_tenant(tenant_id)
     assert [tenant.id for tenant in await stack.tenants.list()] == ["a", "b", "c"]
+
+
+async def test_more_tenants_are_listed_than_commands_may_wait(stack: Stack) -> None:
+    """Reading all of them at once would be refused, and would crowd out everybody else's commands."""
+    ids = [f"team-{number:04}" for number in range(700)]
+    await asyncio.gather(*(stack.add_tenant(one) for one in ids))
+    commands = Commands(stack.redis, queue=600)
+    listed = await TenantStore(commands, stack.scripts, stack.encryption).list()
+    await commands.aclose()
+    assert [tenant.id for tenant in listed] == ids
 
 
 async def test_an_unknown_tenant_is_not_found(stack: Stack) -> None:

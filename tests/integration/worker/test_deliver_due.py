@@ -218,6 +218,17 @@ async def test_a_deleted_endpoint_makes_a_dead_letter(owed: Stack, sender: Sende
     assert await owed.due("deliver") == {}
     (attempt,) = await attempts_of(owed, ENDPOINT_DELIVERY)
     assert "endpoint was deleted" in attempt["error"]
+    assert owed.sample("breakwater_deliveries_ended_total", end="dead") == 1
+
+
+async def test_a_test_whose_endpoint_is_gone_is_no_dead_letter(owed: Stack, sender: Sender) -> None:
+    """Nobody lost anything by it: it is neither listed nor counted."""
+    await owed.commands("HSET", f"bw:delivery:{ENDPOINT_DELIVERY}", "event", "endpoint.test")
+    await owed.commands("HDEL", "bw:tenant:acme:endpoints", "ep_1")
+    await deliverer(owed, sender)(ENDPOINT_DELIVERY, await owed.lease_one(ENDPOINT_DELIVERY))
+    assert await state_of(owed, ENDPOINT_DELIVERY) == ("dead", 0)
+    assert await owed.redis.zrange("bw:dead", 0, -1) == []
+    assert owed.sample("breakwater_deliveries_ended_total", end="dead") == 0
 
 
 @pytest.mark.parametrize("gone", ["bw:prediction:p1:events", "bw:tenant:acme"])
