@@ -267,6 +267,9 @@ def _print_callbacks(receiver: LocalProcess) -> None:
 _OPERATORS_NEED: Final = ("BREAKWATER_REDIS_URL", "BREAKWATER_ENCRYPTION_KEY", "BREAKWATER_CALLBACK_ALLOW")
 """What operators' commands need of the environment; here all of it is made up for this run."""
 
+_SIMULATED: Final = ("BREAKWATER_UPSTREAM_URL", "WAVESPEED_API_KEY")
+"""What `check` needs as well; shown only where the simulator stands in, whose key is nobody's secret."""
+
 
 def _show_what_next(demo: Demo, *, bought: bool) -> None:
     """Print the key, a curl line to try, the addresses, and how to stop."""
@@ -283,9 +286,10 @@ def _show_what_next(demo: Demo, *, bought: bool) -> None:
     print(f"  export BREAKWATER_KEY={demo.key}")  # noqa: T201 to be copied: no wrapping, no markup
     headers = "-H \"Authorization: Bearer $BREAKWATER_KEY\" -H 'Content-Type: application/json'"
     print(f"  curl -s {base}/api/v3/{MODEL} {headers} -d '{body}'")  # noqa: T201
-    console.print("\n[bold]Operators[/] (each command needs what the gateway was started with)")
-    given = " ".join(f"{name}={os.environ[name]}" for name in _OPERATORS_NEED)
-    print(f"  {given} .venv/bin/breakwater tenant list")  # noqa: T201
+    console.print("\n[bold]Operators[/] (their commands need what the gateway was started with)")
+    for name in _OPERATORS_NEED + (_SIMULATED if demo.simulated else ()):
+        print(f"  export {name}={os.environ[name]}")  # noqa: T201
+    print("  .venv/bin/breakwater tenant list")  # noqa: T201
     console.print("\n[bold]Addresses[/]")
     console.print(f"  docs            {base}/docs")
     console.print(
