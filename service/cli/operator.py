@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
-from service.domain.errors import BreakwaterError
+from service.domain.errors import BreakwaterError, StoreUnavailable
 from service.domain.json_forms import json_bytes
 from service.logs import configure_logging
 from service.resources import Resources, open_resources
@@ -47,6 +47,9 @@ def run(use: Callable[[Resources], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(session())
+    except StoreUnavailable as away:
+        told = f"BREAKWATER_REDIS_URL: {away}. `breakwater check` tells what is wrong"
+        raise click.ClickException(told) from None
     except BreakwaterError as error:
         raise click.ClickException(str(error)) from None
 

@@ -231,3 +231,11 @@ def test_the_simulator_lists_its_options() -> None:
     ended = process("simulate", "--help")
     assert ended.returncode == 0
     assert "--video-s" in ended.stdout
+
+
+def test_without_redis_a_command_says_which_setting_and_what_finds_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line that names the variable, and the command that looks closer."""
+    monkeypatch.setenv("BREAKWATER_REDIS_URL", "redis://127.0.0.1:1/0")
+    line = refused("tenant", "list")
+    assert "BREAKWATER_REDIS_URL" in line
+    assert "breakwater check" in line
