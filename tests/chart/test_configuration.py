@@ -133,6 +133,22 @@ def test_files_are_where_the_settings_say(name: str, source: str, rendered: Rend
                 assert text == (VARIANTS[name].values or {})[file]["content"]
 
 
+def test_trust_is_the_company_s(rendered: Render) -> None:
+    """Gateway, worker and check find the certificates of a ConfigMap where OpenSSL looks for them; unset, none does."""
+    objects = rendered("internet-callbacks")
+    for who in ("Deployment/breakwater-gateway", "Deployment/breakwater-worker", "Job/breakwater-check"):
+        pod = pod_specs(objects)[who]
+        [container] = pod["containers"]
+        [mount] = [mount for mount in container["volumeMounts"] if mount["name"] == "trust"]
+        [volume] = [volume for volume in pod["volumes"] if volume["name"] == "trust"]
+        assert volume["configMap"] == {"name": "our-trust"}
+        assert mount["readOnly"] is True
+        assert "subPath" not in mount
+        variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+        assert variables["SSL_CERT_FILE"] == f"{mount['mountPath']}/bundle.pem"
+    assert "SSL_CERT_FILE" not in environment(rendered("required"), "gateway")
+
+
 def test_the_check_runs_before_anything_changes(rendered: Render) -> None:
     """The Job comes with its settings and its way to Redis, all as hooks, and asks what gateway and worker would."""
     objects = rendered("values-small")

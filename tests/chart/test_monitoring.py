@@ -5,10 +5,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.chart.rendering import Object, environment, of_kind
-from tests.chart.variants import CHART
+from tests.chart.variants import CHART, network
 
 Render = Callable[[str], list[Object]]
 Changed = Callable[..., list[Object]]
@@ -30,7 +31,7 @@ def test_both_are_scraped(rendered: Render) -> None:
 
 def test_alerts_look_for_the_jobs_there_are(changed: Changed) -> None:
     """Rules and dashboards find gateway and worker by their job, whatever the release is called."""
-    objects = changed(fullnameOverride="videos", monitoring={"monitors": {"enabled": True}})
+    objects = changed(fullnameOverride="videos", monitoring={"monitors": {"enabled": True}}, networkPolicy=network())
     [gateway] = of_kind(objects, "ServiceMonitor")["videos-gateway"]["spec"]["endpoints"]
     [worker] = of_kind(objects, "PodMonitor")["videos-worker"]["spec"]["podMetricsEndpoints"]
     jobs = {rule["replacement"] for end in (gateway, worker) for rule in end["relabelings"]}
@@ -43,13 +44,25 @@ def test_alerts_look_for_the_jobs_there_are(changed: Changed) -> None:
         assert any(re.fullmatch(matcher, job) for job in jobs), matcher
 
 
-def test_the_rules_are_the_file_s(rendered: Render) -> None:
+def test_the_rules_are_the_file_s(rendered: Render, changed: Changed) -> None:
     """Nothing of the alerts is changed but where their runbooks are; Prometheus' own templates stay as they are."""
     text = (CHART / "rules/breakwater.yaml").read_text()
     assert "docs/runbooks.md" in text
     groups = yaml.safe_load(text.replace("docs/runbooks.md", "https://docs.example.com/runbooks"))["groups"]
     assert of_kind(rendered("everything"), "PrometheusRule")["breakwater"]["spec"] == {"groups": groups}
-    assert of_kind(rendered("values-small"), "PrometheusRule")["breakwater"]["spec"] == yaml.safe_load(text)
+    objects = changed(monitoring={"prometheusRule": {"enabled": True}})
+    assert of_kind(objects, "PrometheusRule")["breakwater"]["spec"] == yaml.safe_load(text)
+
+
+@pytest.mark.parametrize("name", ["values-small", "values-large"])
+def test_alerts_link_to_their_runbooks(name: str, rendered: Render) -> None:
+    """In production every alert has an address that a browser opens, down to its own section."""
+    [rules] = of_kind(rendered(name), "PrometheusRule").values()
+    alerts = [rule for group in rules["spec"]["groups"] for rule in group["rules"] if "alert" in rule]
+    assert alerts
+    for alert in alerts:
+        section = alert["alert"].lower()
+        assert alert["annotations"]["runbook_url"] == f"https://docs.example.com/breakwater/runbooks.md#{section}"
 
 
 def test_the_dashboards_are_the_files(rendered: Render) -> None:
@@ -89,7 +102,7 @@ def test_the_ingress_leads_to_the_gateway(rendered: Render) -> None:
 def test_the_public_address_follows(rendered: Render, changed: Changed) -> None:
     """urls.get names the setting, else the ingress, else the Service; never the address the pod listens on."""
     assert environment(rendered("values-small"), "gateway")["BREAKWATER_PUBLIC_URL"] == "https://videos.example.com"
-    objects = changed(ingress={"enabled": True, "hosts": ["videos.example.com"]})
+    objects = changed(ingress={"enabled": True, "hosts": ["videos.example.com"]}, networkPolicy=network())
     assert environment(objects, "gateway")["BREAKWATER_PUBLIC_URL"] == "http://videos.example.com"
     assert environment(rendered("required"), "gateway")["BREAKWATER_PUBLIC_URL"] == "http://breakwater.videos.svc"
     objects = changed(gateway={"service": {"port": 8080}})

@@ -37,10 +37,9 @@ async def objects(helm: Helm) -> list[Object]:
         "image": {"repository": repository, "tag": tag},
         "gateway": {"service": {"port": PORT}},
         "simulator": {"videoSeconds": 1},
-        "check": {"enabled": True},
         "settings": {"BREAKWATER_SHUTDOWN_GRACE_S": 3, "BREAKWATER_POLL_SCALE": 0.05},
     }
-    objects = helm.objects(Variant(("values-dev.yaml",), values))
+    objects = helm.objects(Variant(("values-dev.yaml",), values)) + _check(helm, values)
     await run(str(ROOT / "tests/image/build"))  # quick when nothing has changed
     try:
         await run(
@@ -49,6 +48,20 @@ async def objects(helm: Helm) -> list[Object]:
     except AssertionError:
         await run(str(ROOT / "tests/compose/build"))  # makes a stand-in of Redis' image
     return objects
+
+
+def _check(helm: Helm, values: dict[str, Any]) -> list[Object]:
+    """The check and its settings, which the chart has for a Redis and a WaveSpeed that are there before it."""
+    values = {
+        **values,
+        "redis": {"embedded": {"enabled": False}, "url": "redis://breakwater-redis:6379/0"},
+        "simulator": {"enabled": False},
+        "settings": {**values["settings"], "BREAKWATER_UPSTREAM_URL": "http://breakwater-simulator:8081"},
+        "networkPolicy": {"enabled": False},
+        "check": {"enabled": True},
+    }
+    objects = helm.objects(Variant(("values-dev.yaml",), values))
+    return [thing for thing in objects if thing["metadata"]["name"] == "breakwater-check"]
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from tests.chart.rendering import Helm
-from tests.chart.variants import REQUIRED, Variant
+from tests.chart.variants import CONTROLLER, PROMETHEUS, REQUIRED, Variant, network
 
 KEDA = {"enabled": True, "serverAddress": "http://prometheus:9090"}
 MONITORS = {"monitors": {"enabled": True}}
+INGRESS = {"enabled": True, "hosts": ["videos.example.com"]}
 
 CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "no secret": ({"existingSecret": {"name": ""}}, "existingSecret.name: is required"),
@@ -71,7 +72,44 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "redis behind the policy": ({"networkPolicy": {}}, "networkPolicy.egress.redis.to: is required"),
     "callbacks nowhere": (
         {"settings": {"BREAKWATER_CALLBACK_ALLOW": "*.svc.cluster.local"}},
-        "networkPolicy.egress.callbacks: settings.BREAKWATER_CALLBACK_ALLOW names hosts",
+        "networkPolicy.egress.callbacks: no policy is made of *.svc.cluster.local in settings.",
+    ),
+    "some callbacks nowhere": (
+        {"settings": {"BREAKWATER_CALLBACK_ALLOW": "10.20.0.0/16, *.svc.cluster.local"}},
+        "no policy is made of *.svc.cluster.local in settings.BREAKWATER_CALLBACK_ALLOW",
+    ),
+    "wavespeed around a cloud's metadata": (
+        {"networkPolicy": network(upstream={"cidrs": ["128.0.0.0/1"]})},
+        "networkPolicy.egress.upstream.cidrs: 128.0.0.0/1 holds",
+    ),
+    "monitors behind the policy": (
+        {"monitoring": MONITORS, "networkPolicy": network({"monitoringFrom": []})},
+        "networkPolicy.ingress.monitoringFrom: is required with monitoring.monitors.enabled",
+    ),
+    "an ingress behind the policy": (
+        {"ingress": INGRESS, "networkPolicy": network({"gatewayFrom": [{"podSelector": {}}]})},
+        "networkPolicy.ingress.gatewayFrom: is required with ingress.enabled",
+    ),
+    "an ingress and nobody": (
+        {"ingress": INGRESS, "networkPolicy": network({"gatewayFrom": []})},
+        "networkPolicy.ingress.gatewayFrom: is required with ingress.enabled",
+    ),
+    "a check before its redis": (
+        {"redis": {"embedded": {"enabled": True}}, "check": {"enabled": True}},
+        "check.enabled: the check runs before redis.embedded",
+    ),
+    "a check before its simulator": (
+        {"simulator": {"enabled": True}, "check": {"enabled": True}},
+        "check.enabled: the check runs before redis.embedded and the simulator",
+    ),
+    "a user without its group": ({"security": {"fsGroup": None}}, "security.fsGroup: is null while runAsUser is set"),
+    "all of some may go at once": (
+        {"gateway": {"podDisruptionBudget": {"maxUnavailable": "100%"}}},
+        "gateway.podDisruptionBudget.maxUnavailable: would let all 2 replicas go at once",
+    ),
+    "a share that is rounded up to all": (
+        {"worker": {"replicas": 3, "podDisruptionBudget": {"maxUnavailable": "67%"}}},
+        "worker.podDisruptionBudget.maxUnavailable: would let all 3 replicas go at once",
     ),
 }
 
@@ -86,6 +124,7 @@ MISSPELT: dict[str, dict[str, Any]] = {
     "resources": {"gateway": {"resources": {"request": {"cpu": "1"}}}},
     "probes": {"gateway": {"probes": {"startup": {"periodSecond": 1}}}},
     "network": {"networkPolicy": {"egress": {"redi": {}}}},
+    "an exception that is everything": {"networkPolicy": {"egress": {"upstream": {"except": ["0.0.0.0/0"]}}}},
     "a CIDR": {"networkPolicy": {"egress": {"callbacks": {"cidrs": ["10.0.0.1"]}}}},
     "a digest": {"image": {"digest": "sha256:abc"}},
 }
@@ -97,6 +136,22 @@ def test_a_contradiction_is_told(name: str, helm: Helm, helm3: Helm) -> None:
     values, message = CONTRADICTIONS[name]
     for one in (helm3, helm):
         assert message in one.refusal(Variant(values={**REQUIRED, **values}))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"ingress": INGRESS, "networkPolicy": network({"gatewayFrom": [CONTROLLER], "monitoringFrom": []})},
+        {"ingress": INGRESS, "monitoring": MONITORS, "networkPolicy": {"enabled": False}},
+        {"monitoring": MONITORS, "networkPolicy": network({"monitoringFrom": [PROMETHEUS]})},
+        {"worker": {"replicas": 3, "podDisruptionBudget": {"maxUnavailable": "66%"}}},
+        {"gateway": {"replicas": 1, "podDisruptionBudget": {"maxUnavailable": "100%"}}},
+        {"security": {"runAsUser": None, "runAsGroup": None, "fsGroup": None}},
+    ],
+)
+def test_what_is_close_to_a_contradiction_is_rendered(values: dict[str, Any], helm: Helm) -> None:
+    """The checks refuse what cannot work, and no more."""
+    assert helm.objects(Variant(values={**REQUIRED, **values}))
 
 
 @pytest.mark.parametrize("name", MISSPELT)

@@ -1,10 +1,12 @@
 """How many there are: replicas, autoscalers, and how many may be missing."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import Object, of_kind
+from tests.chart.cluster import cluster
+from tests.chart.rendering import Helm, Object, of_kind
 from tests.chart.variants import VARIANTS
 
 Render = Callable[[str], list[Object]]
@@ -49,6 +51,22 @@ def test_a_scaled_deployment_states_no_replicas(name: str, rendered: Render) -> 
     }
     for workload, deployment in of_kind(objects, "Deployment").items():
         assert ("replicas" in deployment["spec"]) == (workload not in scaled)
+
+
+def test_turning_scaling_on_drops_no_pods(helm: Helm, helm3: Helm, rendered: Render, tmp_path: Path) -> None:
+    """A scaled Deployment that runs keeps the number it has: without one it would be one until the autoscaler looks."""
+    scaled, fixed = VARIANTS["values-large"], VARIANTS["values-small"]
+    kinds = rendered("values-large")
+    for one in (helm3, helm):
+        with cluster(kinds, {"breakwater-gateway": 7, "breakwater-worker": 3}, tmp_path) as there:
+            running = of_kind(one.objects(scaled, *there), "Deployment")
+            stated = of_kind(one.objects(fixed, *there), "Deployment")
+        assert running["breakwater-gateway"]["spec"]["replicas"] == 7
+        assert running["breakwater-worker"]["spec"]["replicas"] == 3
+        assert {thing["spec"]["replicas"] for thing in stated.values()} == {2}
+        with cluster(kinds, {}, tmp_path) as there:
+            first = of_kind(one.objects(scaled, *there), "Deployment")
+        assert not [thing for thing in first.values() if "replicas" in thing["spec"]]
 
 
 def test_the_gateway_follows_its_cpu(rendered: Render) -> None:

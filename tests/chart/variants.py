@@ -18,6 +18,15 @@ REQUIRED: Final[dict[str, Any]] = {
 }
 """The least that has to be said: the values of an install without a values file."""
 
+CONTROLLER: Final = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}
+PROMETHEUS: Final = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+
+
+def network(ingress: dict[str, Any] | None = None, **egress: Any) -> dict[str, Any]:
+    """The required values of the network policy and these; `ingress` beside a controller and a Prometheus."""
+    come_in = {"gatewayFrom": [CONTROLLER], "monitoringFrom": [PROMETHEUS], **(ingress or {})}
+    return {"ingress": come_in, "egress": {**REQUIRED["networkPolicy"]["egress"], **egress}}
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -97,6 +106,7 @@ EVERYTHING: Final = _with(
         "prometheusRule": {"enabled": True, "runbookUrl": "https://docs.example.com/runbooks"},
         "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Breakwater"}, "namespace": "monitoring"},
     },
+    networkPolicy=network(callbacks={"to": [{"namespaceSelector": {}}]}),
     check={"enabled": True},
 )
 
@@ -115,6 +125,16 @@ VARIANTS: Final = {
     "files-elsewhere": _with(
         models={"existingConfigMap": "our-models", "key": "catalogue.toml"},
         tenants={"existingConfigMap": "our-tenants"},
+        check={"enabled": True},
+    ),
+    "internet-callbacks": _with(
+        redis={"url": "rediss://redis.example.com:6380/0"},
+        trust={"existingConfigMap": "our-trust", "key": "bundle.pem"},
+        settings={"BREAKWATER_CALLBACK_ALLOW": "0.0.0.0/0 ::/0,168.0.0.0/6 fc00::/7 10.20.0.0/16 hooks.example.com"},
+        networkPolicy=network(
+            callbacks={"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8", "169.254.0.0/16"]}}]},
+            upstream={"except": []},
+        ),
         check={"enabled": True},
     ),
     "pod-callbacks": _with(

@@ -18,6 +18,9 @@
 {{- if contains "@" $redis.url -}}
 {{- fail "redis.url: holds a user or password; put it into the Secret and name its key in existingSecret.keys.redisUrl" -}}
 {{- end -}}
+{{- if and .Values.check.enabled (or $redis.embedded.enabled .Values.simulator.enabled) -}}
+{{- fail "check.enabled: the check runs before redis.embedded and the simulator are there; leave it off with them" -}}
+{{- end -}}
 {{- if and .Values.simulator.enabled (hasKey $settings "BREAKWATER_UPSTREAM_URL") -}}
 {{- fail "simulator.enabled and settings.BREAKWATER_UPSTREAM_URL: give one of them" -}}
 {{- end -}}
@@ -37,6 +40,10 @@
 {{- if and $file.content $file.existingConfigMap -}}
 {{- fail (printf "%s.content and %s.existingConfigMap: give one of them" $name $name) -}}
 {{- end -}}
+{{- end -}}
+{{- $security := .Values.security -}}
+{{- if and (kindIs "invalid" $security.fsGroup) (not (kindIs "invalid" $security.runAsUser)) -}}
+{{- fail "security.fsGroup: is null while runAsUser is set; the key file would be readable to root alone" -}}
 {{- end -}}
 {{- include "breakwater.checkScaling" . -}}
 {{- include "breakwater.checkNetwork" . -}}
@@ -66,8 +73,12 @@
 {{- fail (printf "%s: minReplicas is greater than maxReplicas" $component) -}}
 {{- end -}}
 {{- $replicas = ternary 2 $replicas (kindIs "invalid" $replicas) | int -}}
-{{- $out := $values.podDisruptionBudget.maxUnavailable -}}
-{{- if and $values.podDisruptionBudget.enabled (gt $replicas 1) (not (kindIs "string" $out)) (ge (int $out) $replicas) -}}
+{{- $out := toString $values.podDisruptionBudget.maxUnavailable -}}
+{{- $most := int (trimSuffix "%" $out) -}}
+{{- if hasSuffix "%" $out -}}
+{{- $most = div (add (mul $most $replicas) 99) 100 -}}{{/* Kubernetes rounds up */}}
+{{- end -}}
+{{- if and $values.podDisruptionBudget.enabled (gt $replicas 1) (ge (int $most) $replicas) -}}
 {{- fail (printf "%s.podDisruptionBudget.maxUnavailable: would let all %d replicas go at once" $component $replicas) -}}
 {{- end -}}
 {{- end -}}
@@ -79,9 +90,28 @@
 {{- if and (not $egress.redis.to) (not .Values.redis.embedded.enabled) -}}
 {{- fail "networkPolicy.egress.redis.to: is required; say where Redis is, or nothing reaches it" -}}
 {{- end -}}
-{{- $allow := get (.Values.settings | default dict) "BREAKWATER_CALLBACK_ALLOW" | default "" -}}
-{{- if and $allow (not $egress.callbacks.to) (empty (include "breakwater.callbackCidrs" . | fromJsonArray)) -}}
-{{- fail "networkPolicy.egress.callbacks: settings.BREAKWATER_CALLBACK_ALLOW names hosts; say in cidrs or to where they are" -}}
+{{- $callbacks := $egress.callbacks -}}
+{{- with (include "breakwater.callbackAllow" . | fromJson).unopened -}}
+{{- if not (or $callbacks.to $callbacks.cidrs) -}}
+{{- fail (printf "networkPolicy.egress.callbacks: no policy is made of %s in settings.BREAKWATER_CALLBACK_ALLOW; say in cidrs or to where those receivers are" (join ", " .)) -}}
+{{- end -}}
+{{- end -}}
+{{- range $callbacks.cidrs -}}
+{{- if include "breakwater.isTooWide" . -}}
+{{- fail (printf "networkPolicy.egress.callbacks.cidrs: %s holds the addresses where clouds keep credentials; put it into to, as an ipBlock with except" .) -}}
+{{- end -}}
+{{- end -}}
+{{- range $egress.upstream.cidrs -}}
+{{- if and (include "breakwater.isTooWide" .) (not (has . (list "0.0.0.0/0" "::/0"))) -}}
+{{- fail (printf "networkPolicy.egress.upstream.cidrs: %s holds the addresses where clouds keep credentials; name narrower ones, or 0.0.0.0/0 and ::/0" .) -}}
+{{- end -}}
+{{- end -}}
+{{- $ingress := .Values.networkPolicy.ingress -}}
+{{- if and .Values.monitoring.monitors.enabled (not $ingress.monitoringFrom) -}}
+{{- fail "networkPolicy.ingress.monitoringFrom: is required with monitoring.monitors.enabled; say where Prometheus is" -}}
+{{- end -}}
+{{- if and .Values.ingress.enabled (has (toJson $ingress.gatewayFrom) (list "[]" "[{\"podSelector\":{}}]")) -}}
+{{- fail "networkPolicy.ingress.gatewayFrom: is required with ingress.enabled; say where the ingress controller is" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

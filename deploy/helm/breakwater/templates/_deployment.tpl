@@ -42,9 +42,14 @@ spec:
         {{- include "breakwater.volumes" . | nindent 8 }}
 {{- end -}}
 
-{{/* The number of replicas a Deployment itself states: dict with values, scaled. */}}
+{{/* The number of replicas a Deployment states: dict with root, component, values, scaled. A scaled one has as many as it
+has: left out of an upgrade that turns scaling on, the number would drop to one until the autoscaler looks. */}}
 {{- define "breakwater.replicas" -}}
-{{- if not .scaled -}}
+{{- if .scaled -}}
+{{- with lookup "apps/v1" "Deployment" .root.Release.Namespace (printf "%s-%s" (include "breakwater.fullname" .root) .component) -}}
+{{- int .spec.replicas -}}
+{{- end -}}
+{{- else -}}
 {{- if kindIs "invalid" .values.replicas }}2{{ else }}{{ int .values.replicas }}{{ end -}}
 {{- end -}}
 {{- end -}}

@@ -31,7 +31,7 @@
   ports:
     - {protocol: TCP, port: 6379}
 {{- else }}
-{{- $ports := $redis.ports }}
+{{- $ports := $redis.ports | default (list (regexFind ":[0-9]+$" (urlParse .Values.redis.url).host | trimPrefix ":" | default "6379")) }}
 {{- range .Values.redis.sentinels }}
 {{- $ports = append $ports (splitList ":" . | last | int) }}
 {{- end }}
@@ -44,8 +44,9 @@
 {{- end }}
 {{- end -}}
 
-{{/* WaveSpeed and its outputs: dict with root, without (CIDRs that stay closed besides). A block's exceptions have to
-lie inside it: which do is known of the whole Internet only, so of a narrower one nothing is taken out. */}}
+{{/* WaveSpeed and its outputs: dict with root, without (CIDRs that stay closed, as link-local and metadata addresses always
+do). A block's exceptions have to lie inside it: which do is known of the whole Internet only, so of a narrower one
+nothing is taken out. */}}
 {{- define "breakwater.egressUpstream" -}}
 {{- if .root.Values.simulator.enabled }}
 - to:
@@ -56,7 +57,7 @@ lie inside it: which do is known of the whole Internet only, so of a narrower on
     - {protocol: TCP, port: 8081}
 {{- else }}
 {{- $upstream := .root.Values.networkPolicy.egress.upstream }}
-{{- $closed := concat $upstream.except .without | uniq }}
+{{- $closed := concat $upstream.except (list "169.254.0.0/16" "fe80::/10" "fd00:ec2::/32") .without | uniq }}
 - to:
     {{- range $block := $upstream.cidrs }}
     - ipBlock:

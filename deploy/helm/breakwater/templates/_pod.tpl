@@ -108,6 +108,10 @@ topologySpreadConstraints:
 - name: BREAKWATER_TENANTS_FILE
   value: /etc/breakwater/tenants/{{ .root.Values.tenants.key }}
 {{- end }}
+{{- if .root.Values.trust.existingConfigMap }}
+- name: SSL_CERT_FILE
+  value: /etc/breakwater/trust/{{ .root.Values.trust.key }}
+{{- end }}
 {{- with .root.Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
@@ -137,6 +141,9 @@ topologySpreadConstraints:
 {{- if and (ne .component "worker") (include "breakwater.fileConfigMap" (dict "context" . "file" "tenants")) }}
 - {name: tenants, mountPath: /etc/breakwater/tenants, readOnly: true}
 {{- end }}
+{{- if .root.Values.trust.existingConfigMap }}
+- {name: trust, mountPath: /etc/breakwater/trust, readOnly: true}
+{{- end }}
 {{- end -}}
 
 {{- define "breakwater.volumes" -}}
@@ -158,6 +165,10 @@ topologySpreadConstraints:
 - name: tenants
   configMap: {name: {{ . }}}
 {{- end }}
+{{- end }}
+{{- with .root.Values.trust.existingConfigMap }}
+- name: trust
+  configMap: {name: {{ . }}}
 {{- end }}
 {{- end -}}
 

@@ -74,15 +74,3 @@ http://{{ include "breakwater.fullname" $ }}.{{ $.Release.Namespace }}.svc{{ if 
 {{- end -}}
 {{- toYaml $config -}}
 {{- end -}}
-
-{{/* The CIDRs that callbacks may reach: those of the allow-list, and those of the network policy. As a JSON list. */}}
-{{- define "breakwater.callbackCidrs" -}}
-{{- $cidrs := list -}}
-{{- range splitList "," (get (.Values.settings | default dict) "BREAKWATER_CALLBACK_ALLOW" | default "") -}}
-{{- $entry := . | trim | trimPrefix "http:" | trim -}}
-{{- if regexMatch "^[0-9A-Fa-f:.]+/[0-9]+$" $entry -}}
-{{- $cidrs = append $cidrs $entry -}}
-{{- end -}}
-{{- end -}}
-{{- concat $cidrs .Values.networkPolicy.egress.callbacks.cidrs | uniq | toJson -}}
-{{- end -}}
