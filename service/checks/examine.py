@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from service.checks.addresses import check_callbacks, check_public_url, check_upstream_webhooks
 from service.checks.files import check_models, read_written, without_keys
@@ -51,19 +51,19 @@ async def examine(environment: Mapping[str, str], clock: Clock = time.time) -> R
 async def _redis(given: Given, written: list[WrittenTenant], clock: Clock) -> list[Finding]:
     """Everything that is asked of Redis."""
     if lacking := given.lacks(*_REDIS_FIELDS):
-        return [unseen("redis", f"{lacking} cannot be read"), *check_encryption(given, None)]
+        return [unseen("redis", f"{lacking} cannot be read"), *check_encryption(given, None, read=False)]
     findings: list[Finding] = []
     primary: Address | None = None
     if given.settings.sentinels:
         findings, primary = await check_sentinels(given)
         if primary is None:
-            return [*findings, *check_encryption(given, None)]
+            return [*findings, *check_encryption(given, None, read=False)]
     redis = connect_redis(given.settings, 2)
     try:
         async with asyncio.timeout(REDIS_S):
             return findings + await _ask(given, written, redis, clock)
     except (RedisError, OSError, TimeoutError) as failure:
-        return [*findings, await why_not(given, failure, primary), *check_encryption(given, None)]
+        return [*findings, await why_not(given, failure, primary), *check_encryption(given, None, read=False)]
     finally:
         await redis.aclose()
 
@@ -74,8 +74,10 @@ async def _ask(given: Given, written: list[WrittenTenant], redis: Redis, clock: 
     findings = [fine("redis", f"answers at {where(given)}"), *judge(told)]
     try:
         return findings + await _stored(given, written, redis, lambda: clock() + told.ahead_s)
+    except NoPermissionError as refusal:
+        return [*findings, await why_not(given, refusal, None), *check_encryption(given, None, read=False)]
     except ResponseError as refusal:  # a cluster's node, or one that is loading
-        return [*findings, unseen("stored", str(refusal)), *check_encryption(given, None)]
+        return [*findings, unseen("stored", str(refusal)), *check_encryption(given, None, read=False)]
 
 
 async def _stored(given: Given, written: list[WrittenTenant], redis: Redis, clock: Clock) -> list[Finding]:

@@ -77,6 +77,10 @@ _REDIS: Final = {
         "see that Redis runs and is reachable from here; set `BREAKWATER_REDIS_URL` to it",
     ),
     "redis-password": _problem("Redis refuses user or password", "put the right ones into `BREAKWATER_REDIS_URL`"),
+    "redis-forbidden": _problem(
+        "the user is not allowed what Breakwater needs; processes count this Redis as away, or fail on the way",
+        "give the user of `BREAKWATER_REDIS_URL` the rights that docs/redis.md lists",
+    ),
     "redis-tls": _problem(
         "one side speaks TLS and the other does not",
         "in `BREAKWATER_REDIS_URL` write `rediss://` for a Redis with TLS, `redis://` for one without",

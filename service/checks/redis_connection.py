@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
+from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError
 
 from service.checks.findings import Finding, fine, promised
 from service.checks.given_settings import Given
@@ -59,6 +59,8 @@ async def why_not(given: Given, failure: Exception, primary: Address | None) -> 
     """Why there is no connection to Redis: the finding that says so."""
     if isinstance(failure, AuthenticationError | AuthorizationError):
         return promised("redis-password", where(given))
+    if isinstance(failure, NoPermissionError):
+        return promised("redis-forbidden", _shortly(failure))
     host, port = primary or _named(given)
     secure = given.settings.redis_url.get_secret_value().startswith("rediss:")
     if secure and await _answers_plainly(host, port):

@@ -5,7 +5,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from service.checks.findings import Finding, fine, promised
+from service.checks.findings import Finding, fine, promised, unseen
 from service.checks.given_settings import Given
 from service.stores import keys
 from service.stores.encryption import Encryption
@@ -18,12 +18,18 @@ _WORKED_OFF: Final[tuple[DueSet, ...]] = ("poll", "deliver", "retain")
 """Due sets whose items wait for nothing but a worker; a submission that waits for the account may do so for long."""
 
 
-def check_encryption(given: Given, canary: bytes | None) -> Iterator[Finding]:
-    """Whether there is a key, and it is that of what is stored."""
+def check_encryption(given: Given, canary: bytes | None, *, read: bool = True) -> Iterator[Finding]:
+    """Whether there is a key, and it is that of what is stored.
+
+    `canary` is None where there is none; `read` is False where nobody could look for one.
+    """
     held = [key.get_secret_value() for key in given.settings.encryption_key]
     if not held:
         if not given.lacks("encryption_key"):
             yield promised("encryption-key-missing")
+        return
+    if not read:
+        yield unseen("encryption-key", "what is stored cannot be read")
         return
     if canary is not None and not Encryption(held).fits(canary):
         yield promised("encryption-key-differs")

@@ -69,9 +69,17 @@ def check_transport(given: Given) -> Iterator[Finding]:
 
 
 def may_ask(given: Given) -> bool:
-    """Whether there is a key to ask with."""
+    """Whether there is a key to ask with. A key file that cannot be used stands in the way of any other, as it does
+    for gateway and worker, which do not start.
+    """
     settings = given.settings
-    return settings.wavespeed_api_key is not None or settings.upstream_key_file is not None
+    if settings.upstream_key_file is None:
+        return settings.wavespeed_api_key is not None
+    try:
+        check_key_file(settings.upstream_key_file)
+    except BadSetting:
+        return False
+    return True
 
 
 async def check_account(given: Given) -> list[Finding]:

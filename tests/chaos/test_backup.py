@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pytest
 from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
@@ -21,6 +22,7 @@ from service.domain.tenant_spec import read_spec
 from service.embedded_redis import embedded_server, find_binary
 from service.resources import Resources
 from service.stores.keys import due
+from tests.chaos.sentinels import MASTER, Sentinels
 from tests.chaos.submitting import submit
 from tests.conftest import TEST_SERVER
 from tests.journeys.system import Callback, Receiver, System
@@ -66,6 +68,71 @@ async def run(block: str, **environment: str) -> None:
     assert process.returncode == 0, said.decode()
 
 
+PASSWORD: Final = "of-the-one-who-copies"
+
+
+async def let_copy(url: str) -> dict[str, str]:
+    """Make the user of the page, by its line as it stands there; the environment in which it copies from a server."""
+    found = re.search(r"^ACL SETUSER (backup) .*$", PAGE.read_text(), re.MULTILINE)
+    assert found, "docs/backup.md has no user who copies"
+    async with Redis.from_url(url) as client:
+        await client.execute_command(*found[0].replace(">PASSWORD", f">{PASSWORD}").split())
+        await client.config_set("repl-diskless-sync-delay", "0")  # else it waits 5 s whether anybody else wants a copy
+    server = urlsplit(url)
+    return {
+        "REDIS_HOST": server.hostname or "",
+        "REDIS_PORT": str(server.port),
+        "REDIS_USER": found[1],
+        "REDISCLI_AUTH": PASSWORD,
+    }
+
+
+def assert_private(directory: Path) -> None:
+    """Nobody but its owner may read what is in a directory."""
+    files = [file for file in directory.rglob("*") if file.is_file()]
+    assert files
+    assert all(file.stat().st_mode & 0o077 == 0 for file in files), [
+        file for file in files if file.stat().st_mode & 0o077
+    ]
+
+
+@pytest.mark.parametrize("replica_follows", [True, False])
+async def test_behind_sentinel_the_copy_is_a_replica_s(tmp_path: Path, replica_follows: bool) -> None:
+    """It is taken from the replica that sentinels name, and from the primary while none follows."""
+    async with Sentinels(tmp_path / "redis") as servers:
+        primary, replica = servers.nodes
+        for port in servers.nodes:
+            copying = await let_copy(f"redis://127.0.0.1:{port}")
+        async with Redis(port=primary) as client:
+            await client.set("bw:something", "worth keeping")
+            assert await client.wait(1, 10_000) == 1
+        if not replica_follows:
+            await servers.kill(replica)
+            await wait_until(lambda: _link_is_lost(servers.sentinels[0]), what="the sentinel notices")
+        address = {
+            "SENTINEL_HOST": "127.0.0.1",
+            "SENTINEL_PORT": str(servers.sentinels[0]),
+            "BREAKWATER_REDIS_MASTER": MASTER,
+        }
+        del copying["REDIS_HOST"], copying["REDIS_PORT"]
+        block = commands("sentinel") + commands("backup") + 'echo "$REDIS_PORT" > "$BACKUP/port"\n'
+        (backup := tmp_path / "backup").mkdir()
+        await run(block, BACKUP=str(backup), **address, **copying)
+        port = replica if replica_follows else primary
+        assert int((backup / "port").read_text()) == port
+        async with Redis(port=port) as client:
+            assert await client.acl_log() == [], "the user may all that it takes"
+    assert_private(backup)
+    assert b"worth keeping" in (backup / "breakwater.rdb").read_bytes()
+
+
+async def _link_is_lost(sentinel: int) -> bool:
+    """Whether a sentinel knows that no replica follows."""
+    async with Redis(port=sentinel) as client:
+        [replica] = await client.sentinel_slaves(MASTER)  # type: ignore[no-untyped-call]
+    return replica["is_sdown"] is True
+
+
 @pytest.mark.timeout(150)
 async def test_a_restored_copy_goes_on(tmp_path: Path, receiver: Receiver) -> None:
     """Every prediction of the copy reaches its end and is told of, the ledger balances, nothing is paid twice."""
@@ -81,21 +148,20 @@ async def test_a_restored_copy_goes_on(tmp_path: Path, receiver: Receiver) -> No
     }
     lost = embedded_server(None, tmp_path / "lost", appendonly=True, binary=binary)
     url = await asyncio.to_thread(lost.__enter__)
-    async with Redis.from_url(url) as client:  # a server waits 5 s whether anybody else wants a copy
-        await client.config_set("repl-diskless-sync-delay", "0")
+    environment |= await let_copy(url)
     async with System(tmp_path, url, BREAKWATER_POLL_SCALE="0.05") as system:
         try:
             running = [await system.start_gateway("livez"), await system.start_worker("livez")]
             await system.start_simulator("--balance", "1000000", "--video-s", "2")
-            accepted = await _submit_around(
-                system, receiver, run(commands("backup"), BREAKWATER_REDIS_URL=url, **environment)
-            )
+            accepted = await _submit_around(system, receiver, run(commands("backup"), **environment))
             for process in running:
                 system.kill(process)
         finally:
             await asyncio.to_thread(lost.__exit__, None, None, None)
+        assert_private(backup)
         told_before = len(receiver.received)
         await run(commands("restore"), **environment)
+        assert_private(data)
         restored = embedded_server(None, data, appendonly=True, binary=binary)
         system.environment["BREAKWATER_REDIS_URL"] = await asyncio.to_thread(restored.__enter__)
         try:

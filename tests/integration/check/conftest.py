@@ -1,7 +1,7 @@
 """A Redis and an account that are as they should be, and a doctor to look at them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis import Redis
@@ -12,6 +12,7 @@ from tests.conftest import TEST_SERVER
 from tests.integration.check.finding import SOUND, Doctor
 from tests.integration.simulator.running import KEY, Running, serving
 from tests.journeys import system as ports
+from tests.journeys.system import Receiver
 
 RIGHT = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "maxmemory": 2**30}
 
@@ -61,3 +62,10 @@ def doctor(right_redis: Redis, server: str, account: Running, monkeypatch: pytes
 def free_port() -> int:
     """A port nobody listens on."""
     return ports.free_port()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A running callback receiver that accepts everything."""
+    async with Receiver().running() as receiver:
+        yield receiver

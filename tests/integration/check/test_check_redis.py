@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,11 +23,19 @@ from tests.waiting import wait_until
 MASTER = "videos"
 
 
+def assert_encryption_unseen(shown: Shown) -> None:
+    """Nothing is claimed of a key that could not be compared with what is stored."""
+    [key] = [one for one in shown["findings"] if one["check"].startswith("encryption-key")]
+    assert (key["level"], key["check"]) == ("note", "encryption-key")
+    assert key["found"].startswith("not looked at")
+
+
 @finds("redis-unreachable")
 def test_nobody_there(doctor: Doctor, free_port: int) -> Shown:
     """A port on which nobody listens; what needs no Redis is looked at all the same."""
     shown = doctor.check(BREAKWATER_REDIS_URL=f"redis://127.0.0.1:{free_port}/0", BREAKWATER_CALLBACK_ALLOW=None)
     assert "callbacks-nowhere" in names(shown)
+    assert_encryption_unseen(shown)
     return shown
 
 
@@ -138,17 +146,50 @@ async def test_a_sentinel_that_is_away(doctor: Doctor, sentinel: str) -> Report:
 @finds("sentinels-unreachable")
 def test_no_sentinel(doctor: Doctor) -> Shown:
     """Nobody listens where sentinels should be."""
-    return doctor.check(BREAKWATER_REDIS_SENTINELS="127.0.0.1:1,127.0.0.1:2")
+    shown = doctor.check(BREAKWATER_REDIS_SENTINELS="127.0.0.1:1,127.0.0.1:2")
+    assert_encryption_unseen(shown)
+    return shown
+
+
+@pytest.fixture
+def of_user(right_redis: Redis, server: str) -> Callable[..., str]:
+    """Makes a user with the given rights, and gives the URL with which it is used."""
+
+    def make(*rules: str) -> str:
+        right_redis.execute_command("ACL", "SETUSER", "app", "reset", "on", ">pw", *rules)  # type: ignore[no-untyped-call]
+        return server.replace("//", "//app:pw@")
+
+    return make
 
 
 @finds("redis-restricted")
-def test_a_server_that_tells_little(doctor: Doctor, right_redis: Redis, server: str) -> Shown:
+def test_a_server_that_tells_little(doctor: Doctor, of_user: Callable[..., str]) -> Shown:
     """Managed servers do not allow CONFIG; everything else is found out nevertheless."""
-    right_redis.acl_setuser(
-        "app", enabled=True, passwords=["+pw"], keys=["*"], categories=["+@all"], commands=["-config"]
-    )
-    shown = doctor.check(BREAKWATER_REDIS_URL=server.replace("//", "//app:pw@"))
+    shown = doctor.check(BREAKWATER_REDIS_URL=of_user("~*", "+@all", "-config"))
     assert names(shown) == {"redis-restricted"}
+    return shown
+
+
+@finds("redis-forbidden")
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        (("~*", "+@all", "-@dangerous"), "info"),
+        (("~*", "+@all", "-time"), "time"),
+        (("~*", "+@all", "-zrange"), "zrange"),
+        (("~other:*", "+@all"), "key"),
+    ],
+)
+def test_a_user_who_may_too_little(
+    doctor: Doctor, right_redis: Redis, of_user: Callable[..., str], rules: tuple[str, ...], told: str
+) -> Shown:
+    """A Redis that answers is not said to be away: what its user may not do is told."""
+    right_redis.set("bw:canary", Encryption([OTHER_KEY]).encrypt("breakwater"))
+    shown = doctor.check(BREAKWATER_REDIS_URL=of_user(*rules))
+    assert "redis-unreachable" not in names(shown)
+    [found] = [one["found"] for one in shown["findings"] if one["check"] == "redis-forbidden"]
+    assert told in found.partition(": the user")[0]
+    assert_encryption_unseen(shown)
     return shown
 
 

@@ -8,6 +8,7 @@ from redis import Redis
 
 from tests.integration.check.finding import Doctor, Shown, assert_found, each, finds, names
 from tests.integration.cli_calls import KEY
+from tests.integration.simulator.running import Running
 from tests.integration.stores.stack import OTHER_KEY
 
 SIGNING = {"BREAKWATER_UPSTREAM_WEBHOOKS": "on", "BREAKWATER_SIGNING_KEY": "a-signing-key-of-ours"}
@@ -136,3 +137,14 @@ def test_a_key_file_without_a_key(doctor: Doctor, tmp_path: Path, text: str) -> 
     file = tmp_path / "key"
     file.write_text(text)
     return doctor.check(BREAKWATER_UPSTREAM_KEY_FILE=str(file))
+
+
+@pytest.mark.parametrize("text", [None, "", "two words\n"])
+def test_without_a_key_nothing_is_asked(doctor: Doctor, account: Running, tmp_path: Path, text: str | None) -> None:
+    """WaveSpeed gets no request without a key, and so is not said to have refused one."""
+    file = tmp_path / "key"
+    if text is not None:
+        file.write_text(text)
+    shown = doctor.check(BREAKWATER_UPSTREAM_KEY_FILE=str(file), WAVESPEED_API_KEY=None)
+    assert names(shown) == {"upstream-key-file-unreadable"}
+    assert account.seen()["requests"] == {}
