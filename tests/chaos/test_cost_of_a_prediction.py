@@ -18,6 +18,9 @@ MEASURED: Final = 384
 READ: Final = 2_000
 AT_ONCE: Final = 32
 POLL_SCALE: Final = 0.1
+VIDEO_S: Final = (RUN_S + 10) * POLL_SCALE
+"""Somewhat longer than is planned with: looks come late on a busy machine, and are not to be fewer."""
+
 PROMPT: Final = "A lighthouse in a storm, waves breaking on the rocks, slow aerial shot. " * 4
 """Some 300 bytes, as prompts have."""
 
@@ -63,7 +66,7 @@ async def test_a_prediction_costs_redis_what_is_planned(tmp_path: Path, redis_ur
         f" of a read: {read_commands:.1f} commands, {1000 * read_ms:.1f} µs"
     )
     assert round(told_each) == CALLBACKS == len(EVENTS)
-    assert abs(looks_each - looks(RUN_S)) < 0.5, "not the work that is planned with"
+    assert looks_each > looks(RUN_S) - 0.5, "less work than is planned with"
     assert 500 < kept <= KEPT_BYTES
     assert commands < MOST_COMMANDS
     assert cpu_ms < ROOM * REDIS_MS
@@ -93,7 +96,7 @@ async def _each(wanted: int, work: Callable[[int], Awaitable[dict[str, Any]]]) -
 async def _see_through(system: System, receiver: Receiver, wanted: int) -> str:
     """Have so many predictions submitted, completed and told of; the id of one."""
     told = len(receiver.received) + wanted * CALLBACKS
-    prompt = f"{PROMPT} [sim:duration={RUN_S * POLL_SCALE:g}]"
+    prompt = f"{PROMPT} [sim:duration={VIDEO_S:g}]"
     submitted = await _each(wanted, lambda number: system.submit(f"{prompt} {number}"))
     await wait_until(lambda: len(receiver.received) >= told, timeout_s=30, what="all are told of")
     return str(submitted[0]["id"])
