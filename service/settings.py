@@ -4,7 +4,9 @@
 whose text is one line that names the variable and never repeats a secret.
 """
 
+import os
 import re
+import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -377,3 +379,9 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """List the `BREAKWATER_*` variables that no setting reads: likely misspelt, worth a warning."""
     known = {variable_of(field) for field in Settings.model_fields} | {CALLERS_KEY}
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+
+
+def warn_of_unknown_variables() -> None:
+    """Name on standard error what stands under our prefix in the environment and nothing reads: a slip of the pen."""
+    for name in unknown_variables(os.environ):
+        print(f"warning: {name} is not a setting of this version", file=sys.stderr)  # noqa: T201

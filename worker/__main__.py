@@ -1,20 +1,18 @@
 """`python -m worker`: the worker process, configured by the environment alone."""
 
-import os
 import sys
 
 import uvloop
 
 from service.domain.errors import BreakwaterError
 from service.logs import configure_logging
-from service.settings import load_settings, unknown_variables
+from service.settings import load_settings, warn_of_unknown_variables
 from worker.app import run_worker
 
 
 def main() -> int:
     """Run the worker; a bad setting or a busy port ends it with one line on standard error."""
-    for name in unknown_variables(os.environ):
-        print(f"warning: {name} is not a setting of this version", file=sys.stderr)  # noqa: T201
+    warn_of_unknown_variables()
     try:
         settings = load_settings(needs_upstream_key=True, needs_encryption_key=True)
         configure_logging(settings.log_level, "worker")

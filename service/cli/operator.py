@@ -1,7 +1,6 @@
 """What operator commands share: open the resources, run one use case, print the outcome or one line of error."""
 
 import asyncio
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
@@ -14,7 +13,7 @@ from service.domain.errors import BreakwaterError, StoreUnavailable
 from service.domain.json_forms import json_bytes
 from service.logs import configure_logging
 from service.resources import Resources, open_resources
-from service.settings import Settings, load_settings, unknown_variables
+from service.settings import Settings, load_settings, warn_of_unknown_variables
 
 _PIPED_WIDTH: Final = 1_000
 """Wider than any table."""
@@ -26,8 +25,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 def settings_or_exit(*, needs_upstream_key: bool = False, needs_encryption_key: bool = False) -> Settings:
     """The settings, or the end of the command with one line that names the variable at fault."""
-    for name in unknown_variables(os.environ):
-        click.echo(f"warning: {name} is not a setting of this version", err=True)
+    warn_of_unknown_variables()
     try:
         return load_settings(needs_upstream_key=needs_upstream_key, needs_encryption_key=needs_encryption_key)
     except BreakwaterError as error:

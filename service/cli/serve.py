@@ -1,7 +1,6 @@
 """`breakwater serve`: the gateway process, or several of them on one port."""
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 from typing import Final
@@ -11,7 +10,7 @@ import click
 from service.domain.errors import BreakwaterError
 from service.gateway_crew import UNUSABLE, run_crew
 from service.logs import configure_logging
-from service.settings import Settings, load_settings, unknown_variables
+from service.settings import Settings, load_settings, warn_of_unknown_variables
 
 MAX_WORKERS: Final = 64
 """More processes than one machine serves with."""
@@ -28,8 +27,8 @@ MAX_WORKERS: Final = 64
 @click.option("--place", hidden=True, help="What a process that is one of several is given by the one that started it.")
 def command(workers: int, place: str | None) -> None:
     """Run the gateway, configured by the environment. SIGTERM or Ctrl-C drains it."""
-    for name in unknown_variables(os.environ) if place is None else ():  # told once
-        click.echo(f"warning: {name} is not a setting of this version", err=True)
+    if place is None:  # told once
+        warn_of_unknown_variables()
     try:
         settings = load_settings(needs_upstream_key=True, needs_encryption_key=True)
         if workers == 1:

@@ -20,6 +20,7 @@ from tests.journeys.gateway_crew import (
     requests_of,
     runs,
     scrape,
+    shows_streams,
     start_two,
 )
 from tests.journeys.system import System
@@ -60,13 +61,10 @@ async def test_who_is_killed_is_replaced_and_counters_never_go_back(system: Syst
         assert {one.status_code for one in await at_once(20, system.gateway_url, "/v1/quota", headers=key)} == {200}
 
     # One of them holds a stream and dies with it, whichever that is: both do, one after the other.
-    async def streams(count: int) -> bool:
-        return (await scrape(system.gateway_url))["breakwater_streams_open", ()] == count
-
     prediction = (await system.submit("a mole"))["id"]
     async with system.client.stream("GET", f"/v1/predictions/{prediction}/events") as stream:
         assert stream.status_code == 200
-        await wait_until(lambda: streams(1), what="the stream is counted, whoever is asked")
+        await wait_until(lambda: shows_streams(system.gateway_url, 1), what="the stream is counted, whoever is asked")
         before = of_counters(await scrape(system.gateway_url))
         first = pids(gateway)
         for place in (0, 1):
@@ -74,7 +72,7 @@ async def test_who_is_killed_is_replaced_and_counters_never_go_back(system: Syst
             await wait_until(lambda: listening(gateway)[f"gateway-{place}"] == 2, what="a successor listens")  # noqa: B023
             for _ in range(4):
                 assert went_back(before, await scrape(system.gateway_url)) == {}
-    await wait_until(lambda: streams(0), what="the stream is gone with whoever had it")
+    await wait_until(lambda: shows_streams(system.gateway_url, 0), what="the stream is gone with whoever had it")
     assert set(first.values()).isdisjoint(pids(gateway).values())
 
     assert {one.status_code for one in await at_once(20, system.gateway_url, "/v1/quota", headers=key)} == {200}

@@ -78,6 +78,11 @@ async def at_once(count: int, url: str, path: str, **options: Any) -> list[httpx
     return await asyncio.gather(*(ask(url, path, **options) for _ in range(count)))
 
 
+async def shows_streams(url: str, count: int) -> bool:
+    """Whether so many streams are shown as open, by whoever answers."""
+    return (await scrape(url))["breakwater_streams_open", ()] == count
+
+
 async def start_two(system: System) -> LocalProcess:
     """Start two gateways, both of which listen."""
     gateway = await system.start_gateway("readyz", "--workers", "2")

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from tests.journeys.gateway_crew import at_once, directories, lines, requests_of, scrape, start_two
+from tests.journeys.gateway_crew import at_once, directories, lines, requests_of, scrape, shows_streams, start_two
 from tests.journeys.system import System
 from tests.waiting import wait_until
 
@@ -38,14 +38,13 @@ async def test_two_count_as_one(tmp_path: Path, redis_url: str) -> None:
             assert shown["breakwater_http_request_duration_seconds_count", read] == REQUESTS
             assert [value for (name, _), value in shown.items() if name == "breakwater_build_info"] == [1]
 
-        async def streams(count: int) -> bool:
-            return (await scrape(system.gateway_url))["breakwater_streams_open", ()] == count
-
         prediction = (await system.submit("a mole"))["id"]
         async with system.client.stream("GET", f"/v1/predictions/{prediction}/events") as stream:
             assert stream.status_code == 200
-            await wait_until(lambda: streams(1), what="the stream is counted, whoever is asked")
-        await wait_until(lambda: streams(0), what="it is closed")
+            await wait_until(
+                lambda: shows_streams(system.gateway_url, 1), what="the stream is counted, whoever is asked"
+            )
+        await wait_until(lambda: shows_streams(system.gateway_url, 0), what="it is closed")
         assert len(directories(tmp_path / "tmp")) == 1
         assert system.stop(gateway) == 0
         assert directories(tmp_path / "tmp") == []
