@@ -6,7 +6,10 @@ Never a key, secret, prompt or signed URL: what is logged is named field by fiel
 import asyncio
 import logging
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, BinaryIO, Final
 
 import structlog
@@ -70,9 +73,48 @@ def _line_of(process: str) -> Processor:
     def render(logger: WrappedLogger, method: str, event: EventDict) -> bytes:
         if "exc_info" in event:
             event = structlog.processors.format_exc_info(logger, method, event)
-        return _json_line({**event, "at": datetime.now(UTC).isoformat(), "level": method, "process": process})
+        event["at"], event["level"], event["process"] = _now(), method, process
+        return _json_line(event)
 
     return render
+
+
+def _now() -> str:
+    """The time in RFC 3339, to the microsecond."""
+    second, micros = divmod(time.time_ns() // 1000, 1_000_000)
+    return f"{_second(second)}.{micros:06d}+00:00"
+
+
+@lru_cache(maxsize=2)
+def _second(unix: int) -> str:
+    """A time to the second."""
+    return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+def _logger_class(threshold: int) -> type[structlog.BoundLoggerBase]:
+    """A logger that says what is at the threshold or above: structlog's own in fewer steps, since each line pays."""
+
+    def method(level: str) -> Callable[..., None]:
+        def say(self: structlog.BoundLoggerBase, event: str, **fields: Any) -> None:
+            event_dict: Any = {**self._context, **fields, "event": event}
+            try:
+                for process in self._processors:
+                    event_dict = process(self._logger, level, event_dict)
+            except structlog.DropEvent:
+                return
+            self._logger.msg(event_dict)
+
+        def say_nothing(self: structlog.BoundLoggerBase, event: str, **fields: Any) -> None:
+            """Below the threshold."""
+
+        return say if logging.getLevelNamesMapping()[level.upper()] >= threshold else say_nothing
+
+    said = {level: method(level) for level in ("debug", "info", "warning", "error", "critical")}
+
+    def exception(self: structlog.BoundLoggerBase, event: str, **fields: Any) -> None:
+        said["error"](self, event, **({"exc_info": True} | fields))
+
+    return type("Logger", (structlog.BoundLoggerBase,), {**said, "exception": exception})
 
 
 class _LibraryHandler(logging.Handler):
@@ -97,7 +139,7 @@ def configure_logging(level: str, process: str) -> None:
     writer = LineWriter(sys.stderr.buffer)
     structlog.configure(
         processors=[_line_of(process)],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        wrapper_class=_logger_class(threshold),
         logger_factory=lambda *_: writer,
         cache_logger_on_first_use=True,
     )

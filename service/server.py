@@ -19,6 +19,9 @@ ABORT: Final = "breakwater.abort"
 """Where a request's scope has what ends its connection at once, with whatever still waits to be sent."""
 
 
+_HELD_BYTES: Final = 16_384
+"""What one turn writes waits for its end up to this size; more is sent at once."""
+
 OPEN_FILES: Final = 65_536
 """As many files as one process ever has open: a connection is one, and so is a stream that waits."""
 
@@ -46,13 +49,68 @@ def allow_open_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+class _OneWrite:
+    """A connection whose writes of one turn of the event loop leave together: head and body of an answer, mostly.
+
+    Each write is a call of the operating system, the dearest part of a short answer.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+        self._size = 0
+        # What uvicorn asks for besides goes to the connection itself.
+        self.get_extra_info = transport.get_extra_info
+        self.is_closing = transport.is_closing
+        self.pause_reading, self.resume_reading = transport.pause_reading, transport.resume_reading
+
+    def write(self, data: bytes) -> None:
+        """Send with what else this turn writes; much at once, so that the client's pace is felt."""
+        held = self._held
+        held.append(data)
+        self._size += len(data)
+        if self._size > _HELD_BYTES:
+            self._flush()
+        elif len(held) == 1:
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        if self._held:
+            data = b"".join(self._held)
+            self._held.clear()
+            self._size = 0
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Close once all is sent."""
+        self._flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """End it at once, with whatever still waits to be sent."""
+        self._held.clear()
+        self._transport.abort()
+
+
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's own, that lets an answer be cut off: closing waits for a client that may never read."""
+    """uvicorn's own, that writes an answer at once, and lets one be cut off: closing waits for a client that may never
+    read.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        """Put our own way of writing between uvicorn and the connection."""
+        super().connection_made(_OneWrite(transport, self.loop))  # type: ignore[arg-type] # all that uvicorn uses of one
 
     def on_message_begin(self) -> None:
-        """Put that into the scope of the request that begins."""
+        """Put what aborts the connection into the scope of the request that begins."""
         super().on_message_begin()
         self.scope[ABORT] = self.transport.abort  # type: ignore[typeddict-unknown-key] # under our own name
+
+    def make_last(self) -> None:
+        """Have the answer that is on its way, if it has not begun, be the last of this connection, and say so."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False
 
 
 class Server(uvicorn.Server):
@@ -92,14 +150,11 @@ class Server(uvicorn.Server):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; an answer given while draining is the last of its connection."""
-
-        async def send_last(message: Message) -> None:
+        if self.draining:
             # uvicorn closes idle connections when the grace is over: a client told beforehand is not writing to one.
-            if self.draining and message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
-            await send(message)
-
-        await self._app(scope, receive, send_last)
+            await self._app(scope, receive, _last(send))
+        else:
+            await self._app(scope, receive, send)
 
     def stop(self) -> None:
         """Be `draining` for the grace; then accept nothing more, finish what is in flight, return from `serve`.
@@ -110,7 +165,11 @@ class Server(uvicorn.Server):
             self._end_grace()
         else:
             asyncio.get_running_loop().call_later(self._grace_s, self._end_grace)
-        self.draining = True
+        if not self.draining:
+            self.draining = True
+            for connection in self.server_state.connections:
+                if isinstance(connection, _Protocol):
+                    connection.make_last()
 
     def _end_grace(self) -> None:
         """Tell uvicorn to stop; the drain's bound counts from here."""
@@ -122,6 +181,17 @@ class Server(uvicorn.Server):
     def drain_left_s(self) -> float:
         """What is left of the drain's bound, in seconds: all of it until the grace is over."""
         return max(0.0, self._drain_s - (time.monotonic() - self._stopped_at)) if self._stopped_at else self._drain_s
+
+
+def _last(send: Send) -> Send:
+    """A way to send the last answer of a connection, which says so."""
+
+    async def send_last(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        await send(message)
+
+    return send_last
 
 
 @contextmanager

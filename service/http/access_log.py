@@ -1,15 +1,18 @@
-"""Request id, one log line and one metric sample per request: plain ASGI, outermost."""
+"""Request id, one log line, one metric sample, and an answer whatever happens, per request: plain ASGI, outermost."""
 
 import re
 import time
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 import structlog
 from prometheus_client import Counter, Histogram
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
+from service.http.headers import header
 from service.metrics import Metrics
 from service.metrics.catalogue import HELD, METHODS, STATUSES, UNMATCHED
 
@@ -37,12 +40,17 @@ def note_held(scope: MutableMapping[str, Any]) -> None:
     scope["breakwater.held"] = True
 
 
-class AccessLog:
-    """Wraps the whole application."""
+AnswerError = Callable[[Request, Exception], Awaitable[Response]]
+"""What a request is answered with after an error."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+
+class AccessLog:
+    """Wraps the whole application. What is raised in it is answered with `answer_error`, or goes up without one."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, answer_error: AnswerError | None = None) -> None:
         self._app = app
         self._metrics = metrics
+        self._answer_error = answer_error
         self._in_flight = 0
         metrics.http_in_flight.set_function(lambda: self._in_flight)
         self._series: dict[tuple[str, str, int, bool], tuple[Counter, Histogram]] = {}
@@ -52,12 +60,12 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        given = header(scope, b"x-request-id")
         identity = given.decode() if _REQUEST_ID.fullmatch(given) else uuid7().hex
         scope["breakwater.request_id"] = identity
         scope["breakwater.fields"] = {}
         started = time.perf_counter()
-        status = 500
+        status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -70,9 +78,14 @@ class AccessLog:
         self._in_flight += counted
         try:
             await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            if status or self._answer_error is None:  # an answer has begun: only its breaking off can tell
+                raise
+            response = await self._answer_error(Request(scope, receive), error)
+            await response(scope, receive, send_with_id)
         finally:
             self._in_flight -= counted
-            self._record(scope, status, time.perf_counter() - started, identity)
+            self._record(scope, status or 500, time.perf_counter() - started, identity)
 
     def _record(self, scope: Scope, status: int, duration_s: float, identity: str) -> None:
         """Write the line and the sample, labelled with the route's template and never with the path."""

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from service.domain.errors import Unauthenticated
 from service.domain.tenants import Tenant
 from service.http.access_log import note
+from service.http.headers import header
 from service.usecases.authenticate import Authenticate, AuthenticateOperator
 
 Handler = Callable[[Request, Tenant], Awaitable[Response]]
@@ -16,9 +17,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def bearer_key(request: Request, kind: str = "API key: send it as 'Authorization: Bearer bw_...'") -> str:
     """The key of an `Authorization: Bearer` header (RFC 6750). Raises `Unauthenticated` when there is none."""
-    # The raw headers: every request is authenticated, and Starlette's mapping of them costs several times as much.
-    given = next((value for name, value in request.scope["headers"] if name == b"authorization"), b"")
-    scheme, _, key = given.decode("latin-1").partition(" ")
+    scheme, _, key = header(request.scope, b"authorization").decode("latin-1").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise Unauthenticated(f"missing {kind}")
     return key.strip()

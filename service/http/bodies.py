@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from service.domain.errors import FieldError, InvalidInput
 from service.http.error_table import PayloadTooLarge
+from service.http.headers import header
 
 _MAYBE_HUGE: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{309}")
 """What a number beyond a double's range looks like; a text may hold the same, so the parsed body decides."""
@@ -19,7 +20,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 async def read_body(request: Request, limit: int) -> bytes:
     """The whole body. Raises `PayloadTooLarge` as soon as it passes `limit` bytes, declared or real."""
-    declared = request.headers.get("content-length", "")
+    declared = header(request.scope, b"content-length")
     if declared.isdigit() and int(declared) > limit:
         raise PayloadTooLarge(f"the body is larger than {limit} bytes")
     body = bytearray()

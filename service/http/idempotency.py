@@ -23,10 +23,10 @@ LOW_BALANCE: Final = "upstream-balance-low"
 
 def idempotency_key(request: Request) -> str:
     """The key, or "" when there is none. Raises `InvalidInput` for one that is empty, too long or not ASCII."""
-    given = request.headers.getlist("idempotency-key")
+    given = [value for name, value in request.scope["headers"] if name == b"idempotency-key"]
     if not given:
         return ""
-    match = KEY.fullmatch(given[0].strip()) if len(given) == 1 else None
+    match = KEY.fullmatch(given[0].decode("latin-1").strip()) if len(given) == 1 else None
     if match is None:
         raise InvalidInput([FieldError("Idempotency-Key", "must be one key of 1 to 255 printable ASCII characters")])
     return match["quoted"] or match["bare"]

@@ -134,9 +134,17 @@ def render(request: Request, problem: Problem) -> Response:
     return Response(json_bytes(body), problem.status, headers, "application/problem+json")
 
 
-async def on_domain_error(request: Request, error: Exception) -> Response:
+async def answer_error(request: Request, error: Exception) -> Response:
+    """What a request is answered with after an error: one raised on purpose, by routing, or a bug."""
+    if isinstance(error, BreakwaterError):
+        return _domain_answer(request, error)
+    if isinstance(error, HTTPException):
+        return _routing_answer(request, error)
+    return _crash_answer(request, error)
+
+
+def _domain_answer(request: Request, error: BreakwaterError) -> Response:
     """Answer an error raised on purpose."""
-    assert isinstance(error, BreakwaterError)  # noqa: S101 registered for nothing else
     problem = problem_of(error)
     if problem.status >= 500:
         # An upstream's words may quote the prompt, so they are not for the log.
@@ -145,17 +153,13 @@ async def on_domain_error(request: Request, error: Exception) -> Response:
     return render(request, problem)
 
 
-async def on_http_exception(request: Request, error: Exception) -> Response:
+def _routing_answer(request: Request, error: HTTPException) -> Response:
     """Answer what routing itself refuses: unknown paths and methods."""
-    assert isinstance(error, HTTPException)  # noqa: S101 registered for nothing else
     code = {405: NO_METHOD.code}.get(error.status_code, "not_found")
     return render(request, Problem(error.status_code, code, error.detail, headers=error.headers or {}))
 
 
-async def on_crash(request: Request, error: Exception) -> Response:
+def _crash_answer(request: Request, error: Exception) -> Response:
     """Answer a bug: nothing of it is shown, the log has it."""
-    identity = request_id(request.scope)
-    log.error("unhandled error", request_id=identity, exc_info=error)
-    response = render(request, problem_of(BreakwaterError()))
-    response.headers["x-request-id"] = identity  # this answer is given outside of the middleware that adds it
-    return response
+    log.error("unhandled error", request_id=request_id(request.scope), exc_info=error)
+    return render(request, problem_of(BreakwaterError()))

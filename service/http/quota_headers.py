@@ -5,6 +5,7 @@ is left and `t` the seconds until it resets. The budget counts in micro-dollars.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from service.domain.limits import LimitName, LimitState
@@ -17,14 +18,16 @@ def quota_headers(states: Iterable[LimitState]) -> dict[str, str]:
     shown = tuple(states)
     if not shown:
         return {}
-    return {"ratelimit-policy": ", ".join(map(_policy, shown)), "ratelimit": ", ".join(map(_standing, shown))}
+    policies = ", ".join([_policy(state.name, state.limit, state.window_s) for state in shown])
+    return {"ratelimit-policy": policies, "ratelimit": ", ".join([_standing(state) for state in shown])}
 
 
-def _policy(state: LimitState) -> str:
+@lru_cache(maxsize=1024)  # a tenant's limits seldom change
+def _policy(name: LimitName, limit: int, window_s: int) -> str:
     """What is allowed."""
-    unit = f';qu="{_UNITS[state.name]}"' if state.name in _UNITS else ""
-    window = f";w={state.window_s}" if state.window_s else ""
-    return f'"{state.name}";q={state.limit}{unit}{window}'
+    unit = f';qu="{_UNITS[name]}"' if name in _UNITS else ""
+    window = f";w={window_s}" if window_s else ""
+    return f'"{name}";q={limit}{unit}{window}'
 
 
 def _standing(state: LimitState) -> str:

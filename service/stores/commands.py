@@ -17,6 +17,7 @@ REPLY): they would hold up or break whatever shares their connection. Those belo
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
 from hiredis import pack_command
@@ -167,14 +168,11 @@ class Commands:
                 await connection.disconnect(nowait=True)
             self.batches_sent += 1
             await connection.send_packed_command([call.packed for call in batch], check_health=False)
-            answers = []
-            demoted = False
-            for _ in batch:
-                try:
-                    answers.append(await connection.read_response())
-                except ResponseError as refusal:
-                    answers.append(refusal)
-                    demoted = demoted or isinstance(refusal, ReadOnlyError)
+            # The connection's own reading looks for timeouts and the like once an answer, for as much as the answer
+            # itself costs. An error answered comes as a value.
+            read: Callable[[], Awaitable[Any]] = connection._parser.read_response  # type: ignore[attr-defined] # each has it
+            answers = [await read() for _ in batch]
+            demoted = any(isinstance(answer, ReadOnlyError) for answer in answers)
         except BaseException:
             await connection.disconnect(nowait=True)
             raise

@@ -32,7 +32,9 @@ _MANNERS: Final = (
     "until the run has ended, or, after a time that the gateway's operators set, given as it stands, with the task "
     "code 5004. `enable_base64_output`: the outputs are the files themselves; not together with a callback. "
     "`webhook_url` is the same as `?webhook=`.\n\n"
-    f"Of the request's headers only these go on to WaveSpeed: {', '.join(f'`{name}`' for name in TRAVELLING_HEADERS)}."
+    "Of the request's headers only these go on to WaveSpeed: "
+    + ", ".join(f"`{name}`" for name in TRAVELLING_HEADERS.values())
+    + "."
 )
 
 _PARAMETERS: Final = (

@@ -23,16 +23,12 @@ from service.usecases.await_end import AwaitEnd
 from service.usecases.submit import Submission, Submit
 from service.usecases.take_over import TakeOver
 
-TRAVELLING_HEADERS: Final = (
-    "x-client-name",
-    "x-client-version",
-    "x-client-os",
-    "traceparent",
-    "tracestate",
-)
+TRAVELLING_HEADERS: Final = {
+    name.encode(): name for name in ("x-client-name", "x-client-version", "x-client-os", "traceparent", "tracestate")
+}
 """The only request headers that go on to WaveSpeed: who the client is, and the trace."""
 
-_HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]{1,256}")
+_HEADER_VALUE: Final = re.compile(rb"[\x20-\x7e]{1,256}")
 """What the value of a travelling header may be; anything else stays here."""
 
 _SYNC_TIMEOUT: Final = 5004
@@ -131,7 +127,7 @@ class SubmitHandler:
 
         Both body fields are taken out: they are for us, and never forwarded. One that loses must be a URL all the same.
         """
-        given = [("webhook", request.query_params.get("webhook"))]
+        given = [("webhook", request.query_params.get("webhook") if request.scope["query_string"] else None)]
         given += [(name, inputs.pop(name, None)) for name in ("webhook_url", "webhook")]
         for name, url in given:
             if url is not None and (not isinstance(url, str) or len(url) > MAX_URL):
@@ -144,5 +140,8 @@ class SubmitHandler:
 
 def travelling(request: Request) -> dict[str, str]:
     """The caller's headers that go on to WaveSpeed."""
-    given = {name: request.headers.get(name, "") for name in TRAVELLING_HEADERS}
-    return {name: value for name, value in given.items() if _HEADER_VALUE.fullmatch(value)}
+    return {
+        TRAVELLING_HEADERS[name]: value.decode()
+        for name, value in reversed(request.scope["headers"])  # of two of a name the first counts
+        if name in TRAVELLING_HEADERS and _HEADER_VALUE.fullmatch(value)
+    }
