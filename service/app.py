@@ -31,7 +31,7 @@ from service.http.native.predictions import PredictionHandlers
 from service.http.native.quota import QuotaHandler
 from service.http.openapi import docs_page, openapi_document
 from service.http.problems import answer_error
-from service.http.routing import Route
+from service.http.routing import Dispatch, Route
 from service.http.upstream_callbacks import UpstreamCallbackHandler
 from service.http.wavespeed.account import BalanceHandler, WebhookSecretHandler
 from service.http.wavespeed.envelope import Encoder
@@ -205,13 +205,13 @@ def _resource(path: str, **handlers: Endpoint) -> Route:
 
 
 class _Application(Starlette):
-    """Starlette with nothing between our middleware and the routes: its four layers that catch exceptions cost more
-    than all else it does, and `AccessLog` catches them all.
+    """Starlette with nothing between our middleware and the routes: its layers that catch exceptions cost more than
+    all else it does, and `AccessLog` catches them all.
     """
 
     def build_middleware_stack(self) -> ASGIApp:
         """The middleware around the router."""
-        app: ASGIApp = self.router
+        app: ASGIApp = Dispatch(self.router)
         for layer in reversed(self.user_middleware):
             app = layer.cls(app, *layer.args, **layer.kwargs)
         return app

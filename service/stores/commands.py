@@ -167,7 +167,7 @@ class Commands:
             if stream is not None and (stream.at_eof() or stream.exception()):
                 await connection.disconnect(nowait=True)
             self.batches_sent += 1
-            await connection.send_packed_command([call.packed for call in batch], check_health=False)
+            await connection.send_packed_command(b"".join([call.packed for call in batch]), check_health=False)
             # The connection's own reading looks for timeouts and the like once an answer, for as much as the answer
             # itself costs. An error answered comes as a value.
             read: Callable[[], Awaitable[Any]] = connection._parser.read_response  # type: ignore[attr-defined] # each has it
