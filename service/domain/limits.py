@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 from service.domain.errors import BreakwaterError
 from service.domain.money import dollars
@@ -58,8 +58,7 @@ NUMBERS: Final = tuple(f.name for f in fields(Limits) if f.name != "shadow")
 """The field names of the numbers in `Limits`."""
 
 
-@dataclass(frozen=True, slots=True)
-class LimitState:
+class LimitState(NamedTuple):
     """Where one limit stands: how much is allowed and left in its window (budget: micro-dollars), and when that resets.
 
     `rate` is a bucket: `limit` is its size, `window_s` the time it takes to fill, and `resets_in_ms` the time until it

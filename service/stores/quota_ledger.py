@@ -8,7 +8,7 @@ may not have happened then, and all of them can be repeated.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from service.domain.capacity import CLASSES, Capacity
 from service.domain.errors import (
@@ -54,8 +54,7 @@ class IdempotencyKey:
     fingerprint: str
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """An admitted submission: its record with the day it is booked to, and where the tenant's limits stand now.
 
     It is to be sent at once, unless it is `queued`. `low` says that the account's balance is. `replayed_id` names the

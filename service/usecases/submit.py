@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from uuid_utils import uuid7
@@ -85,8 +85,7 @@ class Submission:
         return fingerprint(asked)
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """An accepted submission: its prediction as it was admitted, which is what its caller is told of it, whatever
     has become of it since; its model; and where the tenant's limits stand.
 
