@@ -6,6 +6,7 @@ The arithmetic itself runs inside the admission script, where it is atomic; `GCR
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, Literal, get_args
 
 from service.domain.errors import BreakwaterError
@@ -132,12 +133,17 @@ class Window:
 
 def window_of(now_ms: int) -> Window:
     """The windows of a time in unix milliseconds."""
-    now = datetime.fromtimestamp(now_ms / 1000, UTC)
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return _window_of_day(now_ms // (DAY_S * 1000))
+
+
+@lru_cache(maxsize=64)
+def _window_of_day(days: int) -> Window:
+    """The windows of a day, in days since 1970; every submission asks for today's."""
+    midnight = datetime.fromtimestamp(days * DAY_S, UTC)
     next_month = (midnight.replace(day=28) + timedelta(days=4)).replace(day=1)
     return Window(
-        day=f"{now:%Y-%m-%d}",
-        month=f"{now:%Y-%m}",
+        day=f"{midnight:%Y-%m-%d}",
+        month=f"{midnight:%Y-%m}",
         day_ends_ms=int((midnight + timedelta(days=1)).timestamp() * 1000),
         month_ends_ms=int(next_month.timestamp() * 1000),
         month_s=int((next_month - midnight.replace(day=1)).total_seconds()),
