@@ -127,9 +127,10 @@ local function owe_event(suffix, lane, ...)
   redis.call('PEXPIRE', KEYS[11], ARGV[4])
 end
 for _, endpoint in ipairs(receivers) do
-  -- The end of an id tells endpoints apart; all of it would make a delivery's id, which stands in five places, too long
-  -- to be kept small in a set.
-  owe_event(string.sub(endpoint, -16), endpoint, 'endpoint', endpoint, 'message_id', 'evt_' .. ARGV[1] .. '_' .. ARGV[7])
+  -- The end of `ep_...` tells endpoints apart; all of it would make a delivery's id, which stands in five places, too
+  -- long to be kept small in a set.
+  local short = 'ep_' .. string.sub(string.sub(endpoint, 4), -16)
+  owe_event(short, endpoint, 'endpoint', endpoint, 'message_id', 'evt_' .. ARGV[1] .. '_' .. ARGV[7])
 end
 local made = #receivers
 if ARGV[9] ~= '' then
