@@ -101,6 +101,7 @@ def _start(binary: str, port: int, data_dir: Path, *, appendonly: bool) -> subpr
         "appendonly": "yes" if appendonly else "no",
         "appendfsync": "always",  # what was answered is kept, however the server ends
         "maxmemory-policy": "noeviction",
+        "hash-max-listpack-value": "4096",  # records are kept in one piece, as docs/redis.md advises
         "daemonize": "no",
     }
     options = [part for name, value in settings.items() for part in (f"--{name}", value)]

@@ -135,10 +135,10 @@ def window_of(now_ms: int) -> Window:
     return _window_of_day(now_ms // (DAY_S * 1000))
 
 
-@lru_cache(maxsize=4)  # every admission asks, nearly always of today
-def _window_of_day(number: int) -> Window:
-    """The windows of a day, counted from 1970."""
-    midnight = datetime.fromtimestamp(number * DAY_S, UTC)
+@lru_cache(maxsize=64)
+def _window_of_day(days: int) -> Window:
+    """The windows of a day, in days since 1970; every submission asks for today's."""
+    midnight = datetime.fromtimestamp(days * DAY_S, UTC)
     next_month = (midnight.replace(day=28) + timedelta(days=4)).replace(day=1)
     return Window(
         day=f"{midnight:%Y-%m-%d}",

@@ -35,7 +35,7 @@ def _moved(before: Prediction, to: State, **changed: Any) -> Change | None:
     kept: dict[str, Any] = {} if to is State.QUEUED else {"headers": {}, "input": before.input if small else b""}
     money = MONEY_OF.get(to, before.money) if before.money == "held" else before.money
     moved: dict[str, Any] = {"state": to, "rev": before.rev + 1, "sequence": sequence, "money": money}
-    return Change(replace(before, **kept | moved | changed), event)
+    return Change(before._replace(**kept | moved | changed), event)
 
 
 def put_back(before: Prediction, now_ms: int) -> Change | None:
@@ -57,7 +57,7 @@ def confirmed(
     """
     known: dict[str, Any] = {"upstream_id": upstream_id, "evidence": evidence, "started_at_ms": started_at_ms or now_ms}
     if before.closing and not before.upstream_id:
-        return Change(replace(before, **known, rev=before.rev + 1))
+        return Change(before._replace(**known, rev=before.rev + 1))
     return _moved(before, State.CREATED, **known)
 
 
@@ -141,10 +141,10 @@ def deleted(before: Prediction, now_ms: int) -> Change | None:
         "answer": initial_answer(before.id, before.model, before.created_at_ms) | {"status": State.FAILED.value},
     }
     if before.state.ended:
-        return Change(replace(before, **wiped, rev=before.rev + 1))
+        return Change(before._replace(**wiped, rev=before.rev + 1))
     unsent = _unsent(before, State.CANCELED, now_ms)
     change = _moved(before, State.CANCELED, ended_at_ms=now_ms, **wiped, **unsent)
-    return change and Change(replace(change.after, sequence=before.sequence))
+    return change and Change(change.after._replace(sequence=before.sequence))
 
 
 def output_expiring(before: Prediction) -> Change | None:
@@ -152,14 +152,14 @@ def output_expiring(before: Prediction) -> Change | None:
     if not before.output_expires_at_ms or before.expiring_sequence:
         return None
     sequence = before.sequence + 1
-    after = replace(before, rev=before.rev + 1, sequence=sequence, expiring_sequence=sequence)
+    after = before._replace(rev=before.rev + 1, sequence=sequence, expiring_sequence=sequence)
     return Change(after, "prediction.output_expiring")
 
 
 def _closed(before: Prediction, how: Closed, now_ms: int, **changed: Any) -> Change:
     """Close a canceled or expired prediction: money moves, the state stays."""
     money: Money = "settled" if how in ("completed", "orphaned") else "released"
-    return Change(replace(before, **changed, closed=how, closed_at_ms=now_ms, money=money, rev=before.rev + 1))
+    return Change(before._replace(**changed, closed=how, closed_at_ms=now_ms, money=money, rev=before.rev + 1))
 
 
 def _closed_by(before: Prediction, seen: Observation, now_ms: int) -> Change:

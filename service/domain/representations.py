@@ -87,12 +87,22 @@ def wavespeed_callback_body(prediction: Prediction, base_url: str) -> bytes:
 def _fitted(data: dict[str, Any], wrap: Callable[[dict[str, Any]], dict[str, Any]]) -> bytes:
     """Serialise; what would make the body too large is left out, input first, and `omitted` names it."""
     omitted = ["input"] if data["input"] is None else []  # a large input was dropped when it was sent
-    by_size = sorted((n for n in data if n not in _NEVER_OMITTED), key=lambda n: len(json_bytes(data[n])), reverse=True)
-    next_to_go = [name for name in ("input", "outputs", *by_size) if name in data]
+    next_to_go: list[str] | None = None
     while True:
         fitted = {name: value for name, value in data.items() if name not in omitted}
         body = json_bytes(wrap(fitted | {"omitted": omitted} if omitted else fitted))
-        if len(body) <= MAX_EVENT_BYTES or not next_to_go:
+        if len(body) <= MAX_EVENT_BYTES:
+            return body
+        if next_to_go is None:
+            next_to_go = _order_of_leaving(data)
+        if not next_to_go:
             return body
         name = next_to_go.pop(0)
         omitted = [*omitted, name] if name not in omitted else omitted
+
+
+def _order_of_leaving(data: dict[str, Any]) -> list[str]:
+    """What is left out of a body that is too large, the first first."""
+    names = [name for name in data if name not in _NEVER_OMITTED]
+    by_size = sorted(names, key=lambda name: len(json_bytes(data[name])), reverse=True)
+    return [name for name in ("input", "outputs", *by_size) if name in data]

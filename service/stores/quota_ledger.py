@@ -7,7 +7,7 @@ may not have happened then, and all of them can be repeated.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
 from service.domain.capacity import CLASSES, Capacity
@@ -152,7 +152,7 @@ class QuotaLedger:
         match outcome:
             case b"admitted" | b"queued":
                 state = State.QUEUED if outcome == b"queued" else intent.state
-                admitted = replace(intent, day=found.decode() if found else "", state=state)
+                admitted = intent._replace(day=found.decode() if found else "", state=state)
                 return Admission(admitted, states, low=bool(more[0]))
             case b"replay":
                 return Admission(intent, replayed_id=found.decode())

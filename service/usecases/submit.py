@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -194,7 +194,7 @@ class Submit:
         if earlier is None:  # taken back between the script and this look: the key is free again
             raise IdempotencyConflict("the submission with this Idempotency-Key has just been taken back; try again")
         self.metrics.submissions.labels(earlier.tenant, model.label, "replayed").inc()
-        return Accepted(replace(copy, **_admitted_as(earlier)), model, states, replayed=True)
+        return Accepted(copy._replace(**_admitted_as(earlier)), model, states, replayed=True)
 
     def _count(self, tenant: Tenant, states: tuple[LimitState, ...]) -> None:
         """Count what each limit said."""

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, Final
 
 import httpx2
@@ -141,7 +140,7 @@ async def _callback_takes(resources: Resources, pools: Pools, prediction_id: str
     assert mine is not None
     await resources.administer.create_tenant("beta")
     fields = {"id": "e" * 32, "tenant": "beta", "state": State.SUBMITTING, "rev": 0, "callback_url": ""}
-    other: Prediction = replace(mine, **fields)  # type: ignore[arg-type]
+    other: Prediction = mine._replace(**fields)  # type: ignore[arg-type]
     await resources.ledger.admit(other, 70.0, 3_600.0)
     called = await _called(resources)
     assert called is not None

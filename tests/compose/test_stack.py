@@ -90,9 +90,10 @@ async def test_an_alert_reaches_its_receiver(stack: Stack, asking: Ask) -> None:
 
 async def test_redis_is_what_breakwater_needs(stack: Stack) -> None:
     """Every write on disk before it is answered, nothing evicted, memory bounded; only its own network reaches it."""
+    bounds = ("maxmemory-policy", "maxmemory", "hash-max-listpack-value")
     told = {
         name: stack.execute("redis", "redis-cli", "--raw", "config", "get", name).split()[1:]
-        for name in ("appendonly", "appendfsync", "maxmemory-policy", "maxmemory", "save")
+        for name in ("appendonly", "appendfsync", "save", *bounds)
     }
     assert told == {
         "appendonly": ["yes"],
@@ -100,6 +101,7 @@ async def test_redis_is_what_breakwater_needs(stack: Stack) -> None:
         "maxmemory-policy": ["noeviction"],
         "maxmemory": [str(512 * 1024**2)],
         "save": [],
+        "hash-max-listpack-value": ["4096"],
     }
     networks = stack.container("redis")["NetworkSettings"]["Networks"]
     [address] = [network["IPAddress"] for network in networks.values()]

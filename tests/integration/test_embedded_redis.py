@@ -25,6 +25,13 @@ def test_starts_empty_and_never_evicts(tmp_path: Path) -> None:
         assert client.config_get(*wanted) == wanted
 
 
+def test_keeps_records_in_one_piece(tmp_path: Path) -> None:
+    """A hash with a prompt in it is as compact as docs/redis.md says it can be."""
+    with embedded_server(None, tmp_path) as url, Redis.from_url(url) as client:
+        client.hset("record", mapping={"state": "created", "input": "x" * 1_000})
+        assert client.object("encoding", "record") == b"listpack"
+
+
 def test_appendonly_keeps_what_was_written(tmp_path: Path) -> None:
     """The next server on the same directory has the data of the last one, all of it, before it is given out."""
     many = "for i = 1, 200000 do redis.call('set', i, i) end"  # takes a while to load

@@ -111,7 +111,7 @@ def nodes(tree: Any) -> Iterator[dict[str, Any]]:
 def filled(path: str) -> str:
     """A path with the ids of the examples."""
     prediction, endpoint = "019b76da80007c3d9f0e5a4b3c2d1e0f", "ep_019b76da80007a1b8c2d3e4f5a6b7c8d"
-    own = {"endpoints": endpoint, "deliveries": f"{prediction}-2-{endpoint}"}
+    own = {"endpoints": endpoint, "deliveries": f"{prediction}-2-ep_{endpoint[-16:]}"}
     found = next((example for name, example in own.items() if f"/{name}/" in path), prediction)
     others = {"tenant": "acme", "key": "key_019b76da80007a1b8c2d3e4f5a6b7c8d", "n": 0, "model": "openai/sora-2"}
     return path.format_map({"id": found, **others})

@@ -1,7 +1,6 @@
 """A prediction's life: which moves are legal, and what each of them changes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from itertools import product
 from typing import Any, Literal
@@ -411,7 +410,7 @@ def test_the_first_answer_is_complete() -> None:
 def test_a_record_never_changes_under_its_reader() -> None:
     """A change is a new record: the one it came from can be compared with what is stored."""
     before = prediction(State.CREATED)
-    copy = replace(before, answer=dict(before.answer))
+    copy = before._replace(answer=dict(before.answer))
     assert observed(before, said("completed", outputs=[VIDEO]), NOW_MS) is not None
     assert ended_by_gateway(before, State.EXPIRED, "too late", NOW_MS) is not None
     assert before == copy

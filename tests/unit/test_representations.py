@@ -1,6 +1,5 @@
 """What callers and their callbacks read: WaveSpeed's shape to the letter, and our own."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -251,7 +250,7 @@ class TestSize:
         self, sent: dict[str, str], made: list[Any], error: str, success: bool
     ) -> None:
         """At most 20,000 bytes, whatever was sent in, made or said, and what it is about can always be told."""
-        before = replace(running(), input=json_bytes(sent))
+        before = running()._replace(input=json_bytes(sent))
         prediction = ended("completed" if success else "failed", before, outputs=made, error=error)
         callback = wavespeed_callback_body(prediction, BASE_URL)
         event = event_body("prediction.completed", prediction, BASE_URL, NOW_MS)
@@ -266,7 +265,7 @@ class TestSize:
         self, sent: dict[str, str], made: list[Any], error: str, success: bool, dropped: bool
     ) -> None:
         """`omitted` lists exactly the fields that were left out, and is absent when none was."""
-        before = replace(running(), input=b"" if dropped else json_bytes(sent))
+        before = running()._replace(input=b"" if dropped else json_bytes(sent))
         prediction = ended("completed" if success else "failed", before, outputs=made, error=error)
         event = from_json(event_body("prediction.completed", prediction, BASE_URL, NOW_MS))["data"]
         callback = from_json(wavespeed_callback_body(prediction, BASE_URL))
@@ -280,7 +279,7 @@ class TestSize:
 
     def test_the_input_leaves_first(self) -> None:
         """What the caller has anyway makes room for the outputs, which it wants."""
-        before = replace(running(), input=json_bytes({"prompt": "x" * 19_000}))
+        before = running()._replace(input=json_bytes({"prompt": "x" * 19_000}))
         prediction = ended("completed", before, outputs=["https://cdn.wavespeed.test/" + "y" * 2_000])
         for shown in (
             from_json(wavespeed_callback_body(prediction, BASE_URL)),

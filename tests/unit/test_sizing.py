@@ -40,7 +40,7 @@ CALLBACKS: Final = 2
 READS: Final = RUN_S / READ_EVERY_S
 """How often a service that polls reads the result of one prediction."""
 
-KEPT_BYTES: Final = 9_000
+KEPT_BYTES: Final = 7_500
 """What a prediction keeps in Redis. The cost test holds that what is measured is no more."""
 
 REDIS_MS: Final = 0.7

@@ -44,7 +44,7 @@ _DELIVERIES: Final = "/v1/deliveries"
 _ONE: Final = f"{_DELIVERIES}/{{id}}"
 
 EXAMPLE_DELIVERY: Final = DeliveryShown(
-    id=f"{EXAMPLE_ID}-2-{EXAMPLE_ENDPOINT}",
+    id=f"{EXAMPLE_ID}-2-ep_{EXAMPLE_ENDPOINT[-16:]}",
     webhook_id=f"evt_{EXAMPLE_ID}_2",
     event_type="prediction.completed",
     endpoint_id=EXAMPLE_ENDPOINT,

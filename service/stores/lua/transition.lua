@@ -121,13 +121,16 @@ log_event(KEYS[15], ARGV[23], ARGV[4], 'type', ARGV[6], 'prediction', ARGV[1], '
 local where = {due_lanes = KEYS[5], lanes = ARGV[21], deliveries = ARGV[11], list = KEYS[14], lifetime = ARGV[12], now = now}
 local function owe_event(suffix, lane, ...)
   local id = ARGV[1] .. '-' .. ARGV[7] .. '-' .. suffix
-  owe(where, id, lane, 'tenant', owner[1], 'traceparent', owner[2] or '', 'prediction', ARGV[1], 'sequence', ARGV[7],
-    'event', ARGV[6], ...)
+  owe(where, id, lane, 'tenant', owner[1], 'prediction', ARGV[1], 'sequence', ARGV[7], 'event', ARGV[6], ...)
+  if (owner[2] or '') ~= '' then redis.call('HSET', ARGV[11] .. id, 'traceparent', owner[2]) end
   redis.call('SADD', KEYS[11], id)
   redis.call('PEXPIRE', KEYS[11], ARGV[4])
 end
 for _, endpoint in ipairs(receivers) do
-  owe_event(endpoint, endpoint, 'endpoint', endpoint, 'message_id', 'evt_' .. ARGV[1] .. '_' .. ARGV[7])
+  -- The end of `ep_...` tells endpoints apart; all of it would make a delivery's id, which stands in five places, too
+  -- long to be kept small in a set.
+  local short = 'ep_' .. string.sub(string.sub(endpoint, 4), -16)
+  owe_event(short, endpoint, 'endpoint', endpoint, 'message_id', 'evt_' .. ARGV[1] .. '_' .. ARGV[7])
 end
 local made = #receivers
 if ARGV[9] ~= '' then

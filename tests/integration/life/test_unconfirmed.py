@@ -1,7 +1,5 @@
 """Submissions whose answer never came: found again, or given up, and never sent twice or handed to the wrong team."""
 
-from dataclasses import replace
-
 import httpx2
 import pytest
 
@@ -92,7 +90,7 @@ async def test_a_twin_that_is_under_way_counts(life: Life) -> None:
     other = await life.gateway.key_of("beta")
     assert other
     mine = await lost(life)
-    twin = replace(await life.load(mine), id="f" * 32, tenant="beta", state=State.SUBMITTING, rev=0)
+    twin = (await life.load(mine))._replace(id="f" * 32, tenant="beta", state=State.SUBMITTING, rev=0)
     await life.resources.ledger.admit(twin, 70.0, 3_600.0)
     await life.until_searchable()
     assert not (await life.load(mine)).upstream_id

@@ -1,7 +1,6 @@
 """Predictions: admitted all or nothing, moved by one writer at a time, with everything a move brings along."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -33,7 +32,7 @@ async def test_admitting_again_changes_nothing(acme: Stack) -> None:
     running = await acme.confirm(await acme.admit())
     before = await acme.dump()
     acme.clock.advance(5)
-    await acme.ledger.admit(replace(intent(), input=b"{}"), 70.0, 3600.0)
+    await acme.ledger.admit(intent()._replace(input=b"{}"), 70.0, 3600.0)
     assert await acme.dump() == before
     assert await acme.predictions.load("p1") == running
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pytest
@@ -183,7 +183,7 @@ class QuotaMachine(RuleBasedStateMachine):
     def admit_again(self, prediction: Prediction | None) -> None:
         """An admission whose answer was lost is sent again: nothing is charged twice."""
         if prediction and self.run(self.stack.predictions.load(prediction.id)):
-            self.run(self.stack.ledger.admit(replace(prediction, day=""), 70.0, 3600.0))
+            self.run(self.stack.ledger.admit(prediction._replace(day=""), 70.0, 3600.0))
 
     @rule(prediction=consumes(predictions))
     def withdraw(self, prediction: Prediction | None) -> None:

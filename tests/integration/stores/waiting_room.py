@@ -1,7 +1,6 @@
 """Submissions of many tenants before one account, on the real scripts: what tests of the queue stand on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from service.domain.capacity import Capacity, ModelClass
@@ -72,8 +71,8 @@ class WaitingRoom:
         self.next_due_s = leased.next_due_s
         for prediction_id in (one for one in leased.ids if one not in too_late):
             before = self.known[prediction_id]
-            self.known[prediction_id] = replace(
-                before, state=State.SUBMITTING, rev=before.rev + 1, submitted_at_ms=self.clock.now_ms
+            self.known[prediction_id] = before._replace(
+                state=State.SUBMITTING, rev=before.rev + 1, submitted_at_ms=self.clock.now_ms
             )
         return list(leased.ids)
 
