@@ -1,25 +1,21 @@
 """The gateway process: resources, application, server, and their end in order."""
 
 import asyncio
-import gc
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import structlog
 
 from service.app import create_app
+from service.garbage import collect_rarely
 from service.metrics.shared import share
 from service.resources import open_resources, read_tenants
 from service.server import Server, allow_open_files, bind, stop_event
 from service.settings import Settings
-
-_COLLECT_AFTER: Final = (10_000, 10, 10)
-"""After how many objects more than before cycles are looked for among the youngest, and how often among older ones."""
 
 log = structlog.get_logger()
 
@@ -34,17 +30,6 @@ class Place:
     number: int
     listening_fd: int
     shared_metrics: Path
-
-
-def collect_rarely() -> None:
-    """Have cycles looked for rarely: reference counts free all that requests and streams leave behind.
-
-    A look at everything goes through more than 100 objects for each open stream. With thousands of them it holds the
-    process up for a quarter of a second, and Python's own thresholds have it come again and again as streams open.
-    """
-    gc.collect()
-    gc.freeze()  # what was made by now lasts as long as the process
-    gc.set_threshold(*_COLLECT_AFTER)
 
 
 async def run_gateway(settings: Settings, place: Place | None = None) -> None:

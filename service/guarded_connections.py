@@ -6,10 +6,9 @@ nothing gets around; an address written into a URL never reaches a resolver.
 
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
+from types import TracebackType
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -46,14 +45,22 @@ class GuardedCall:
 _calling: ContextVar[GuardedCall] = ContextVar("_calling")
 
 
-@contextmanager
-def guarded(call: GuardedCall) -> Iterator[GuardedCall]:
+class guarded:
     """Let connections made in this block go where the call's policy allows, and nowhere else."""
-    before = _calling.set(call)
-    try:
-        yield call
-    finally:
-        _calling.reset(before)
+
+    __slots__ = ("_before", "_call")
+
+    def __init__(self, call: GuardedCall) -> None:
+        self._call = call
+
+    def __enter__(self) -> GuardedCall:
+        self._before: Token[GuardedCall] = _calling.set(self._call)
+        return self._call
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _calling.reset(self._before)
 
 
 def _checked_socket(address_info: aiohttp.AddrInfoType) -> socket.socket:
@@ -86,10 +93,10 @@ class CheckedResolver(AbstractResolver):
         await self._inner.close()
 
 
-def guarded_transport(resolver: AbstractResolver, tls: ssl.SSLContext, keep_alive_s: float) -> AiohttpTransport:
-    """Connections of their own: no proxies, no cookies, no redirects; calls on them are made within `guarded`.
+def guarded_session(resolver: AbstractResolver, tls: ssl.SSLContext, keep_alive_s: float) -> aiohttp.ClientSession:
+    """Connections of their own: no proxies, no cookies; calls on them are made within `guarded`, and do not redirect.
 
-    A connection is allowed by the policy it was opened under and by no other: policies must not share a transport.
+    A connection is allowed by the policy it was opened under and by no other: policies must not share a session.
     """
     connector = aiohttp.TCPConnector(
         ssl=tls,
@@ -99,11 +106,16 @@ def guarded_transport(resolver: AbstractResolver, tls: ssl.SSLContext, keep_aliv
         keepalive_timeout=keep_alive_s,
         limit=0,  # who calls bounds it: here a slow receiver would make the others wait
     )
-    session = aiohttp.ClientSession(
+    return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=("accept", "accept-encoding"),
+        auto_decompress=False,
         trust_env=False,
         timeout=aiohttp.ClientTimeout(total=None),
     )
-    return AiohttpTransport(client=session, verify=tls, trust_env=False)
+
+
+def guarded_transport(resolver: AbstractResolver, tls: ssl.SSLContext, keep_alive_s: float) -> AiohttpTransport:
+    """The same for httpx2's requests, which never redirect."""
+    return AiohttpTransport(client=guarded_session(resolver, tls, keep_alive_s), verify=tls, trust_env=False)

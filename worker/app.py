@@ -9,6 +9,7 @@ from arq import Worker, cron, func
 from pydantic_core import from_json, to_json
 
 from service.domain.errors import StoreUnavailable
+from service.garbage import collect_rarely
 from service.resources import Resources, connect_arq, measure_loop, open_resources, watch_redis
 from service.server import stop_event
 from service.settings import Settings
@@ -163,6 +164,7 @@ async def run_worker(settings: Settings) -> None:
             ),
         ):
             pools = build_pools(resources, sender)
+            collect_rarely()
             log.info("worker started", metrics_port=settings.worker_metrics_port)
             await asyncio.gather(
                 supervise(lambda: wake_worker(resources, pools), stop),

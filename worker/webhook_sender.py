@@ -9,23 +9,22 @@ import os
 import ssl
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import version
 from types import TracebackType
 from typing import Final
 
 import aiohttp
-import httpx2
 from aiohttp.abc import AbstractResolver
-from httpx_aiohttp.httpx2.transport import AiohttpTransport
+from yarl import URL
 
 from service.domain.callback_address import CallbackPolicy
 from service.domain.errors import CallbackDenied
 from service.domain.retry_after import parse_retry_after
 from service.domain.webhook_retries import Outcome
-from service.guarded_connections import CheckedResolver, GuardedCall, guarded, guarded_transport
+from service.guarded_connections import CheckedResolver, GuardedCall, guarded, guarded_session
 from service.trust import system_trust
 
 TOTAL_S: Final = 15.0
@@ -43,7 +42,10 @@ MAX_POLICIES: Final = 64
 _KEEP_ALIVE_S: Final = 4.0
 """Shorter than the 5 s after which many servers close: a POST on a connection they just closed is a lost attempt."""
 
-_AGENT: Final = f"Breakwater/{version('breakwater')}"
+_HEADERS: Final = {"content-type": "application/json", "user-agent": f"Breakwater/{version('breakwater')}"}
+
+_url = lru_cache(4_096)(URL)
+"""A URL as aiohttp wants it: receivers are few, and reading one costs as much as signing a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,10 @@ class AttemptResult:
 
 @dataclass(slots=True)
 class _Pool:
-    """The connections made under one policy. `sends` are using it; once `evicted`, the last of them closes it."""
+    """The connections made under one policy, and how many sends are using them."""
 
-    transport: AiohttpTransport
+    session: aiohttp.ClientSession
     sends: int = 0
-    evicted: bool = False
 
 
 @dataclass(slots=True)
@@ -99,6 +100,7 @@ class WebhookSender:
         self._resolver: CheckedResolver | None = None
         self._total_s = total_s
         self._connect_s = connect_s
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s)
         self._tls = tls or system_trust()
         # A connection is allowed by the policy it was opened under and by no other, so policies never share any.
         self._pools: OrderedDict[CallbackPolicy, _Pool] = OrderedDict()
@@ -113,7 +115,7 @@ class WebhookSender:
         self._resolver = None
         while self._pools:
             _, pool = self._pools.popitem()
-            await pool.transport.aclose()
+            await pool.session.close()
 
     async def send(self, url: str, body: bytes, headers: Mapping[str, str], policy: CallbackPolicy) -> AttemptResult:
         """POST `body`, a JSON document, once, where `policy` allows it.
@@ -126,91 +128,80 @@ class WebhookSender:
         outcome: Outcome
         try:
             target = policy.check_url(url)
-            request = self._request(target.url, body, headers)
+            called = _url(target.url)
         except CallbackDenied as denial:
             outcome, error = "denied", str(denial)
-        except httpx2.InvalidURL:
+        except ValueError:
             outcome, error = "denied", "the URL cannot be called"
         else:
-            outcome, error = await self._attempt(GuardedCall(policy, target), request, answer)
+            outcome, error = await self._attempt(GuardedCall(policy, target), called, body, headers, answer)
         return AttemptResult(
             outcome=outcome,
             status=answer.status,
             duration_s=time.perf_counter() - started_s,
-            answer=answer.body[:MAX_ANSWER_BYTES].decode(errors="replace"),
+            answer=answer.body.decode(errors="replace"),
             retry_after_s=parse_retry_after(answer.retry_after, time.time()) if answer.retry_after else None,
             error=error,
         )
 
-    def _request(self, url: str, body: bytes, headers: Mapping[str, str]) -> httpx2.Request:
-        return httpx2.Request(
-            "POST",
-            url,
-            content=body,
-            headers={**headers, "content-type": "application/json", "user-agent": _AGENT},
-            extensions={"timeout": {"connect": self._connect_s, "pool": self._connect_s}},
-        )
-
-    async def _attempt(self, sending: GuardedCall, request: httpx2.Request, answer: _Answer) -> tuple[Outcome, str]:
+    async def _attempt(
+        self, sending: GuardedCall, url: URL, body: bytes, headers: Mapping[str, str], answer: _Answer
+    ) -> tuple[Outcome, str]:
         """Make the exchange, filling `answer`; return what it came to, and the failure in words."""
         failure: Exception | None = None
-        with guarded(sending):
-            async with self._pool(sending.policy) as transport:
-                try:
-                    async with asyncio.timeout(self._total_s):
-                        await _exchange(transport, request, answer)
-                except Exception as broken:  # whatever it was, it is this attempt's outcome
-                    failure = broken
+        pool = self._pool(sending.policy)
+        pool.sends += 1
+        try:
+            with guarded(sending):
+                async with asyncio.timeout(self._total_s):
+                    await self._exchange(pool.session, url, body, headers, answer)
+        except Exception as broken:  # whatever it was, it is this attempt's outcome
+            failure = broken
+        finally:
+            pool.sends -= 1
+            if len(self._pools) > MAX_POLICIES:
+                await self._make_room(pool)
         if answer.status is not None:
             return _verdict(answer.status)
         if sending.denial is not None:
             return "denied", str(sending.denial)
+        if isinstance(failure, aiohttp.ConnectionTimeoutError):
+            return "timeout", f"no connection within {self._connect_s:g} s"
         if isinstance(failure, TimeoutError):
             return "timeout", f"no answer within {self._total_s:g} s"
-        # The transport's own exceptions mix up much of what aiohttp's, their cause, tell apart.
-        cause = failure.__cause__ or failure if failure else None
-        if isinstance(cause, aiohttp.ConnectionTimeoutError):
-            return "timeout", f"no connection within {self._connect_s:g} s"
-        return _failure(cause)
+        return _failure(failure)
 
-    @asynccontextmanager
-    async def _pool(self, policy: CallbackPolicy) -> AsyncIterator[AiohttpTransport]:
-        """Lend the policy's connections for one send, making room for them if need be."""
+    async def _exchange(
+        self, session: aiohttp.ClientSession, url: URL, body: bytes, headers: Mapping[str, str], answer: _Answer
+    ) -> None:
+        response = await session.request(
+            "POST", url, data=body, headers={**headers, **_HEADERS}, allow_redirects=False, timeout=self._timeout
+        )
+        try:
+            answer.status = response.status
+            answer.retry_after = response.headers.get("retry-after", "")
+            while (room := MAX_ANSWER_BYTES - len(answer.body)) > 0 and (chunk := await response.content.read(room)):
+                answer.body += chunk
+        finally:
+            response.close()  # the connection too, unless the answer was read to its end
+
+    def _pool(self, policy: CallbackPolicy) -> _Pool:
+        """The policy's connections, opened if need be."""
         pool = self._pools.get(policy)
         if pool is None:
-            pool = self._pools[policy] = _Pool(self._open())
+            if self._resolver is None:
+                raise RuntimeError("the sender is not open")
+            pool = self._pools[policy] = _Pool(guarded_session(self._resolver, self._tls, _KEEP_ALIVE_S))
         self._pools.move_to_end(policy)
-        pool.sends += 1
-        try:
-            while len(self._pools) > MAX_POLICIES:
-                _, oldest = self._pools.popitem(last=False)
-                oldest.evicted = True
-                if not oldest.sends:
-                    await oldest.transport.aclose()
-            yield pool.transport
-        finally:
-            pool.sends -= 1
-            if pool.evicted and not pool.sends:
-                await pool.transport.aclose()
+        return pool
 
-    def _open(self) -> AiohttpTransport:
-        if self._resolver is None:
-            raise RuntimeError("the sender is not open")
-        return guarded_transport(self._resolver, self._tls, _KEEP_ALIVE_S)
-
-
-async def _exchange(transport: AiohttpTransport, request: httpx2.Request, answer: _Answer) -> None:
-    response = await transport.handle_async_request(request)
-    try:
-        answer.status = response.status_code
-        answer.retry_after = response.headers.get("retry-after", "")
-        async with aclosing(response.aiter_raw()) as chunks:
-            async for chunk in chunks:
-                answer.body += chunk
-                if len(answer.body) >= MAX_ANSWER_BYTES:
-                    break
-    finally:
-        await response.aclose()  # of an answer that was not read to its end, this closes the connection
+    async def _make_room(self, spared: _Pool) -> None:
+        """Close the connections of the policies that nobody has sent under for the longest, none that are in use."""
+        too_many = len(self._pools) - MAX_POLICIES
+        idle = [policy for policy, pool in self._pools.items() if not pool.sends and pool is not spared]
+        closing = [self._pools.pop(policy) for policy in idle[:too_many]]
+        for pool in closing:
+            await pool.session.close()
 
 
 def _verdict(status: int) -> tuple[Outcome, str]:

@@ -16,9 +16,9 @@ LEASE_AT_ONCE: Final = 128
 
 log = structlog.get_logger()
 
-Handle = Callable[[str, str], Awaitable[object]]
-"""Works on one item, given its id and lease token; raising leaves the item to fall due again. True says that its end
-has made more of the due set workable right now."""
+Handle = Callable[..., Awaitable[object]]
+"""Works on one item, given what `Leased.handed_out` says of it; raising leaves the item to fall due again. True says
+that its end has made more of the due set workable right now."""
 
 
 class WorkPool:
@@ -61,8 +61,8 @@ class WorkPool:
             if self._more_due:
                 return
             leased = await self._lease(wanted)
-            for item_id in leased.ids:
-                task = asyncio.create_task(self._work(item_id, leased.token))
+            for item in leased.handed_out():
+                task = asyncio.create_task(self._work(*item))
                 self._busy.add(task)
                 task.add_done_callback(self._freed)
             if len(leased.ids) < wanted:
@@ -70,10 +70,10 @@ class WorkPool:
                     self._schedule.wake(self._due_set, leased.next_due_s)
                 return
 
-    async def _work(self, item_id: str, token: str) -> None:
+    async def _work(self, item_id: str, *how: object) -> None:
         """Work on one item, every step bounded in time; what fails falls due again when its lease ends."""
         try:
-            if await self._handle(item_id, token) is True:
+            if await self._handle(item_id, *how) is True:
                 self._more_due = True
         except StoreUnavailable as error:
             self._metrics.work_failed.labels(self._due_set).inc()

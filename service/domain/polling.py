@@ -43,6 +43,16 @@ class PollProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """What a look has to know of a prediction that is `processing`, as long as it learns nothing new."""
+
+    upstream_id: str
+    model: str
+    started_at_ms: int
+    poll_failures: int
+
+
+@dataclass(frozen=True, slots=True)
 class Patience:
     """How long the upstream is waited for where no model's profile says so; all in seconds.
 

@@ -9,14 +9,17 @@ future, because arq refuses an id while its job runs. Losing every arq key only 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import structlog
 from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
+from service.domain.polling import Running
+from service.domain.predictions import State
 from service.metrics import Metrics
 from service.stores import keys
 from service.stores.commands import Commands
@@ -37,16 +40,30 @@ _MAX_ENQUEUING: Final = 256
 _EXPIRES_EXTRA_S: Final = 300
 _CLOSE_WITHIN_S: Final = 2.0
 
+_OF_RUNNING: Final = '["state","upstream_id","model","started_at_ms","poll_failures"]'
+_PROCESSING: Final = State.PROCESSING.encode()
+
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """Items leased under one token, and when the next one falls due (None: nothing is owed)."""
+    """Items leased under one token, and when the next one falls due (None: nothing is owed).
+
+    `running` tells of those among predictions due for a look that run upstream.
+    """
 
     token: str
     ids: tuple[str, ...]
     next_due_s: float | None
+    running: Mapping[str, Running] = field(default_factory=dict)
+
+    def handed_out(self) -> list[tuple[str, str] | tuple[str, str, Running]]:
+        """What is handed to whoever works on each: its id, the token, and what is known of one that runs."""
+        if not self.running:
+            return [(item, self.token) for item in self.ids]
+        known = self.running
+        return [(item, self.token, known[item]) if item in known else (item, self.token) for item in self.ids]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +74,12 @@ class Owed:
     oldest_due_age_s: float
 
 
-def _leased(token: bytes, next_due_ms: bytes, ids: list[Any]) -> Leased:
+def _leased(
+    token: bytes, next_due_ms: bytes, ids: list[Any], running: Mapping[str, Running] = MappingProxyType({})
+) -> Leased:
     """What a script leased."""
-    return Leased(
-        token.decode(), tuple(item.decode() for item in ids), int(next_due_ms) / 1000 if next_due_ms else None
-    )
+    next_due_s = int(next_due_ms) / 1000 if next_due_ms else None
+    return Leased(token.decode(), tuple(item.decode() for item in ids), next_due_s, running)
 
 
 def slot_after(due_ms: float, now_ms: float) -> int:
@@ -104,17 +122,25 @@ class WorkSchedule:
             return await self._lease_deliveries(limit, lease_s)
         assert due_set != "submit"  # noqa: S101 what waits for capacity is taken out by `SubmissionQueue`
         rate = self.reads_per_s if due_set == "poll" else None
-        token, next_due_ms, *ids = await self._scripts.run(
+        token, next_due_ms, *items = await self._scripts.run(
             "lease_due",
             keys=[keys.due(due_set), keys.UPSTREAM_READS] if rate else [keys.due(due_set)],
             args=[
                 limit,
                 int(lease_s * 1000),
                 "" if self._now_ms is None else self._now_ms(),
+                *((keys.PREDICTION_PREFIX, _OF_RUNNING) if due_set == "poll" else ("", "")),
                 *((1_000_000 // rate, max(1, rate * SLOT_MS // 1000)) if rate else ()),
             ],
         )
-        return _leased(token, next_due_ms, ids)
+        if due_set != "poll":
+            return _leased(token, next_due_ms, items)
+        running = {
+            item.decode(): Running(upstream_id.decode(), model.decode(), int(started_at_ms or 0), int(failures or 0))
+            for item, state, upstream_id, model, started_at_ms, failures in items
+            if state == _PROCESSING and upstream_id
+        }
+        return _leased(token, next_due_ms, [item[0] for item in items], running)
 
     async def _lease_deliveries(self, limit: int, lease_s: float) -> Leased:
         """Lease deliveries from the lanes that have any."""

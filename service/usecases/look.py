@@ -9,7 +9,7 @@ import structlog
 
 from service.domain.errors import ReadFailed, ReadsPaused
 from service.domain.moves import confirmed, ended_by_gateway, given_up, gone, observed, orphaned, outcome_unknown
-from service.domain.polling import PollProfile, after_failure_s, next_look_s, next_rare_look_s
+from service.domain.polling import PollProfile, Running, after_failure_s, next_look_s, next_rare_look_s
 from service.domain.predictions import Observation, Prediction, State
 from service.domain.timetable import Timetable
 from service.metrics import Metrics
@@ -61,18 +61,60 @@ class Look:
     metrics: Metrics
     clock: Callable[[], float]
 
-    async def __call__(self, prediction_id: str, token: str) -> Result:
-        """Look at one leased prediction. Raises `StoreUnavailable`: then the lease lapses and another look is made."""
+    async def __call__(self, prediction_id: str, token: str, running: Running | None = None) -> Result:
+        """Look at one leased prediction. Raises `StoreUnavailable`: then the lease lapses and another look is made.
+
+        Of one that is known to be `running` no record is read until there is news.
+        """
+        result: Result
+        if running is None:
+            result = await self._look(prediction_id, token)
+        else:
+            seen = await self._seen(running.upstream_id)
+            if isinstance(seen, ReadFailed) or seen.verdict != "running" or self._is_over(running):
+                result = await self._look(prediction_id, token, running.upstream_id, seen)
+            else:
+                result = await self._goes_on(prediction_id, token, running, seen)
+        self.metrics.looks.labels(result).inc()
+        return result
+
+    async def _look(
+        self, prediction_id: str, token: str, asked_of: str = "", seen: Observation | ReadFailed | None = None
+    ) -> Result:
+        """Look at one whose record is needed; `seen` is what the upstream says of its task `asked_of`, if known."""
         prediction = await self.predictions.load(prediction_id)
         if prediction is None or not prediction.watched:
             await self.schedule.put_back("poll", prediction_id, token, None)
-            result: Result = "nothing_owed"
-        elif not prediction.upstream_id:
-            result = await self._search(prediction, token)
-        else:
-            result = await self._ask(prediction, token)
-        self.metrics.looks.labels(result).inc()
-        return result
+            return "nothing_owed"
+        if not prediction.upstream_id:
+            return await self._search(prediction, token)
+        if seen is None or asked_of != prediction.upstream_id:
+            seen = await self._seen(prediction.upstream_id)
+        return await self._act(prediction, token, seen)
+
+    async def _seen(self, upstream_id: str) -> Observation | ReadFailed:
+        """What the upstream says of a task, or why it said nothing."""
+        try:
+            return await self.upstream.fetch(upstream_id)
+        except ReadFailed as failure:
+            return failure
+
+    def _is_over(self, running: Running) -> bool:
+        """Whether it has run for longer than its model's deadline."""
+        return self._since_s(running.started_at_ms) >= self.timetable.profile(running.model).deadline_s
+
+    async def _goes_on(
+        self, prediction_id: str, token: str, running: Running, seen: Observation, state: State = State.PROCESSING
+    ) -> Result:
+        """It runs as before: look again."""
+        profile = self.timetable.profile(running.model)
+        delay_s = next_look_s(profile, self._since_s(running.started_at_ms), random())  # noqa: S311 jitter
+        if state is State.PROCESSING and seen.status != State.PROCESSING:
+            self.metrics.transitions.labels("ignored").inc()  # it went backwards, or where nobody knows
+        noted = {"poll_failures": 0} if running.poll_failures else None
+        await self.schedule.put_back("poll", prediction_id, token, delay_s, noted)
+        log.debug("look", prediction=prediction_id, status=seen.status)
+        return _running(seen)
 
     async def _search(self, prediction: Prediction, token: str) -> Result:
         """A submission without an upstream id: it is looked for, and after the bound given up."""
@@ -102,20 +144,18 @@ class Look:
         await self.schedule.put_back("poll", prediction.id, token, delay_s)
         return "unconfirmed"
 
-    async def _ask(self, prediction: Prediction, token: str) -> Result:
-        """Ask the upstream, and act on a verdict."""
+    async def _act(self, prediction: Prediction, token: str, seen: Observation | ReadFailed) -> Result:
+        """Act on what the upstream says of it."""
         profile = self.timetable.profile(prediction.model)
-        try:
-            seen = await self.upstream.fetch(prediction.upstream_id)
-        except ReadsPaused as paused:
-            delay_s = paused.wait_s + next_look_s(profile, 0.0, random())  # noqa: S311 jitter
+        if isinstance(seen, ReadsPaused):
+            delay_s = seen.wait_s + next_look_s(profile, 0.0, random())  # noqa: S311 jitter
             return await self._silence(prediction, token, profile, "paused", delay_s)
-        except ReadFailed as failure:
-            log.info("look failed", prediction=prediction.id, tenant=prediction.tenant, reason=failure.reason)
+        if isinstance(seen, ReadFailed):
+            log.info("look failed", prediction=prediction.id, tenant=prediction.tenant, reason=seen.reason)
             failures = prediction.poll_failures + 1
-            delay_s = after_failure_s(profile, failures, failure.retry_after_s, random())  # noqa: S311 jitter
+            delay_s = after_failure_s(profile, failures, seen.retry_after_s, random())  # noqa: S311 jitter
             if prediction.closing:
-                return await self._not_there(prediction, token, profile, failures if failure.absent else 0)
+                return await self._not_there(prediction, token, profile, failures if seen.absent else 0)
             return await self._silence(prediction, token, profile, "failed_look", delay_s, failures)
         if seen.verdict != "running":
             await self.transition(prediction, lambda p, now: observed(p, seen, now))
@@ -126,19 +166,15 @@ class Look:
         """It runs: until its deadline, and one that has ended for its tenant until it is closed."""
         if prediction.closing:
             return await self._wait_to_close(prediction, token, profile, "running", {"poll_failures": 0})
-        elapsed_s = self._running_s(prediction)
+        elapsed_s = self._since_s(prediction.started_at_ms)
         if elapsed_s >= profile.deadline_s:
             return await self._expire(prediction, profile)
-        delay_s = next_look_s(profile, elapsed_s, random())  # noqa: S311 jitter
         if observed(prediction, seen, 0) is not None:
+            delay_s = next_look_s(profile, elapsed_s, random())  # noqa: S311 jitter
             await self.transition(prediction, lambda p, now: observed(p, seen, now), delay_s)
-        else:
-            if prediction.state is State.PROCESSING and seen.status != State.PROCESSING:
-                self.metrics.transitions.labels("ignored").inc()  # it went backwards, or where nobody knows
-            noted = {"poll_failures": 0} if prediction.poll_failures else None
-            await self.schedule.put_back("poll", prediction.id, token, delay_s, noted)
-            log.debug("look", prediction=prediction.id, tenant=prediction.tenant, status=seen.status)
-        return "running" if seen.status in _KNOWN_RUNNING else "unknown_status"
+            return _running(seen)
+        known = Running(prediction.upstream_id, prediction.model, prediction.started_at_ms, prediction.poll_failures)
+        return await self._goes_on(prediction.id, token, known, seen, prediction.state)
 
     async def _silence(
         self,
@@ -152,7 +188,7 @@ class Look:
         """No verdict was to be had: look again, unless it has been waited for long enough."""
         if prediction.closing:
             return await self._wait_to_close(prediction, token, profile, result)
-        if self._running_s(prediction) >= profile.deadline_s + self.timetable.patience.unseen_s:
+        if self._since_s(prediction.started_at_ms) >= profile.deadline_s + self.timetable.patience.unseen_s:
             return await self._expire(prediction, profile)
         await self.schedule.put_back(
             "poll", prediction.id, token, delay_s, {"poll_failures": failures} if failures else None
@@ -175,7 +211,7 @@ class Look:
         noted: Mapping[str, int] | None = None,
     ) -> Result:
         """What a canceled or expired one costs is not known yet: look again, or count it as paid."""
-        since_end_s = self.clock() - prediction.ended_at_ms / 1000
+        since_end_s = self._since_s(prediction.ended_at_ms)
         if since_end_s >= self.timetable.patience.close_s:
             await self.transition(prediction, orphaned)
             log.warning("prediction orphaned", prediction=prediction.id, tenant=prediction.tenant)
@@ -184,9 +220,9 @@ class Look:
         await self.schedule.put_back("poll", prediction.id, token, delay_s, noted)
         return result
 
-    def _running_s(self, prediction: Prediction) -> float:
-        """How long it has been running upstream."""
-        return self.clock() - prediction.started_at_ms / 1000
+    def _since_s(self, at_ms: int) -> float:
+        """How long ago that was."""
+        return self.clock() - at_ms / 1000
 
     async def _expire(self, prediction: Prediction, profile: PollProfile) -> Result:
         """End a prediction that ran past its model's deadline; it is closed later."""
@@ -195,3 +231,8 @@ class Look:
             prediction, lambda p, now: ended_by_gateway(p, State.EXPIRED, reason, now), profile.max_step_s
         )
         return "expired"
+
+
+def _running(seen: Observation) -> Result:
+    """What a look at a running task came to."""
+    return "running" if seen.status in _KNOWN_RUNNING else "unknown_status"

@@ -190,6 +190,7 @@ OFF_THE_WAY: Final = {
     "worker.deliver_due:Deliver.__call__#4": "a secret that does not decrypt: its delivery is held for ever",
     "worker.deliver_due:Deliver._hold": "a secret that does not decrypt: its delivery is held for ever",
     "worker.webhook_sender:WebhookSender.__aexit__": "shutting down",
-    "worker.webhook_sender:WebhookSender._pool": "making room among many policies",
+    "worker.webhook_sender:WebhookSender._attempt#3": "making room among many policies",
+    "worker.webhook_sender:WebhookSender._make_room": "making room among many policies",
     "worker.work_pool:WorkPool.drain": "shutting down",
 }

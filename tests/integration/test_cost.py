@@ -52,9 +52,9 @@ BUDGETS: Final = {
     "submit": Cost(3_650, 2, 54, 1),
     "replay": Cost(2_050, 3, 10, 0),
     "read": Cost(580, 1, 1, 0),
-    "look": Cost(2_650, 3, 16, 1),
-    "settle": Cost(3_200, 3, 38, 1),
-    "deliver": Cost(2_500, 4, 47, 0),
+    "look": Cost(2_350, 2, 16, 1),
+    "settle": Cost(3_400, 3, 39, 1),
+    "deliver": Cost(1_870, 4, 47, 0),
 }
 
 Step = Callable[[], Awaitable[None]]

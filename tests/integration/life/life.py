@@ -70,8 +70,8 @@ class Life:
         handle = self.resources.look if due_set == "poll" else self.resources.retain
         results: list[str] = []
         leased = await self.resources.schedule.lease(due_set, 1_000, 20.0)
-        for item in leased.ids:
-            results.append(await handle(item, leased.token))
+        for item in leased.handed_out():
+            results.append(await handle(*item))
         return results
 
     async def send(self) -> int:
