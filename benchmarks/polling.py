@@ -1,7 +1,6 @@
 """A worker's looks at running predictions, against the same transport in a bare loop; and looks that find an end."""
 
 import asyncio
-import time
 from typing import Final
 
 from benchmarks.ground import many_running, resources_settings, start_stub, tenant_with, write_catalogue
@@ -27,7 +26,8 @@ def poll(bench: Bench, redis_url: str) -> list[MeasuredPath]:
     stub_port = start_stub(bench)
     asyncio.run(_prepare(redis_url, IN_FLIGHT))
     worker = Worker(bench, redis_url, stub_port, BREAKWATER_MODELS_FILE=write_catalogue(bench.directory))
-    time.sleep(2.5)  # every prediction is `processing` by now: the steady state
+    while worker.done(LOOKS) < 2 * IN_FLIGHT:  # then every prediction is `processing`: the steady state
+        worker.await_work(LOOKS)
     contestants = {
         OURS: lambda seconds: worker.measure(LOOKS, seconds),
         BARE_LOOP: bare(bench, "bare_loop", stub_port, worker),

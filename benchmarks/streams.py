@@ -134,11 +134,10 @@ def _crowd(bench: Bench, redis_url: str, width: int, head: str, *, bare: bool = 
 
 def _opening(one: Crowd, ids: list[str]) -> Round:
     """Opens a part of them in each round; its figure is kB of memory for each."""
-    part = len(ids) // ROUNDS
 
     def run(_: float) -> Figure:
-        start = part * len(one.opened)
-        one.open_more(ids[start : start + part])
+        turn = len(one.opened)
+        one.open_more(ids[len(ids) * turn // ROUNDS : len(ids) * (turn + 1) // ROUNDS])
         return Figure(one.opened[-1][0])
 
     return run

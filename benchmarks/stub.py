@@ -40,8 +40,10 @@ class Stub(asyncio.Protocol):
             if len(self.pending) < end + 4 + length:
                 return
             self.pending = self.pending[end + 4 + length :]
-            task = b"%032x" % next(_ids)
-            status = b"created" if head.startswith(b"post") else self.seen
+            submitted = head.startswith(b"post")
+            # What was asked about is named again: an answer about another task is none.
+            task = b"%032x" % next(_ids) if submitted else head.partition(b"/predictions/")[2].partition(b"/")[0]
+            status = b"created" if submitted else self.seen
             outputs = b'["https://cdn.example/1.mp4"]' if status == b"completed" else b"[]"
             self.transport.write(
                 _answer(

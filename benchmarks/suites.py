@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks import deliveries, direct, polling, serving, streams
+from benchmarks import admission, deliveries, detection, direct, polling, serving, streams
 from benchmarks.contestants import nginx
 from benchmarks.measured import MeasuredPath
 from benchmarks.processes import Bench
@@ -31,9 +31,11 @@ SUITES: Final = {
     "added": Suite(serving.added),
     "capacity": Suite(direct.capacity),
     "poll": Suite(polling.poll),
+    "admission": Suite(admission.admission),
     "settle": Suite(polling.settle),
     "deliver": Suite(deliveries.deliver),
     "isolation": Suite(deliveries.isolation),
+    "detection": Suite(detection.detection),
     "streams": Suite(streams.streams),
 }
 

@@ -16,6 +16,8 @@ ENDED: Final = 'breakwater_looks_total{result="ended"'
 DELIVERED: Final = 'breakwater_delivery_attempts_total{outcome="delivered"'
 """Series that count a worker's work."""
 
+_AT_WORK_WITHIN_S: Final = 15.0
+
 
 class Worker:
     """One worker process."""
@@ -59,12 +61,21 @@ class Worker:
         used_s += redis_s if with_redis else 0.0
         return Figure(rate(done, used_s), resident_mb=resident_bytes(self.process) / 1e6, also=also)
 
+    def await_work(self, series: str) -> None:
+        """Wait until it is at work: a wake-up that came while it stood still may be lost, until the next sweep."""
+        before, deadline = self.done(series), time.monotonic() + _AT_WORK_WITHIN_S
+        while self.done(series) == before:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"a worker did nothing for {_AT_WORK_WITHIN_S:g} s: there are no figures")
+            time.sleep(0.02)
+
     def in_turn(self, series: str, *, with_redis: bool = False) -> Round:
         """A round of a worker that is paused between its rounds."""
 
         def run(seconds: float) -> Figure:
             self.go_on()
             try:
+                self.await_work(series)
                 return self.measure(series, seconds, with_redis=with_redis)
             finally:
                 self.pause()
