@@ -6,6 +6,7 @@ what counts is the ratio of work done per second of the contestant's own CPU tim
 
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -107,7 +108,12 @@ def main(wanted: list[str]) -> int:
         if name in absent:
             continue
         begun = time.monotonic()
-        done, not_reached = run(name)
+        try:
+            done, not_reached = run(name)
+        except (SystemExit, subprocess.CalledProcessError) as broken:  # the others are measured all the same
+            console.print(f"{name}: {broken}")
+            absent[name] = str(broken)
+            continue
         console.print(f"{name}: {time.monotonic() - begun:.0f} s")
         sections += done
         missed += not_reached

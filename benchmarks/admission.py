@@ -7,7 +7,7 @@ from typing import Final
 
 from benchmarks.contestants.nginx import COUNT_AND_RECORD, WITH_LUA
 from benchmarks.ground import AT_ONCE, EVERY_LIMIT, INPUT, intent, resources_settings, tenant_with
-from benchmarks.measured import OURS, Figure, MeasuredPath, Round, Target
+from benchmarks.measured import OURS, Figure, MeasuredPath, Round
 from benchmarks.processes import Bench, rate, redis_cpu_s
 from service.resources import Resources, open_resources
 
@@ -37,8 +37,7 @@ def admission(_: Bench, redis_url: str) -> list[MeasuredPath]:
         await resources.commands("EVALSHA", sha, 2, *keys, 1_000_000_000, INPUT)
 
     contestants = {OURS: admit("limited"), NO_LIMITS: admit("free"), LEAST: _timed(redis_url, least)}
-    targets = (Target(0.2, LEAST),)
-    return [MeasuredPath("admission", "scripts/s per core of Redis", LEAST, contestants, targets, per_core=True)]
+    return [MeasuredPath("admission", "scripts/s per core of Redis", LEAST, contestants, per_core=True)]
 
 
 def _timed(redis_url: str, one: Callable[[Resources], Awaitable[None]]) -> Round:

@@ -112,7 +112,7 @@ def run(port: int, requests: list[bytes], rate: float, seconds: float, connectio
                 continue
             latencies.append((time.perf_counter() - one.due) * 1e3)
             if not is_good(one.pending):
-                sys.exit(f"not a good answer: {one.pending[:200]!r}")
+                sys.exit(f"not a good answer: {one.pending[:500]!r}")
             idle.append(busy.pop(one.fileno()))
     for one in idle:
         one.socket.close()

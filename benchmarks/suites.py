@@ -4,8 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks import admission, deliveries, detection, direct, polling, serving, streams
-from benchmarks.contestants import nginx
+from benchmarks import (
+    admission,
+    deliveries,
+    detection,
+    direct,
+    growth,
+    kept,
+    polling,
+    scaling,
+    serving,
+    startup,
+    streams,
+)
+from benchmarks.contestants import litellm, nginx
 from benchmarks.measured import MeasuredPath
 from benchmarks.processes import Bench
 
@@ -36,8 +48,14 @@ SUITES: Final = {
     "deliver": Suite(deliveries.deliver),
     "isolation": Suite(deliveries.isolation),
     "detection": Suite(detection.detection),
+    "growth": Suite(growth.growth),
+    "tenants": Suite(growth.tenants),
+    "endpoints": Suite(growth.endpoints),
+    "scaling": Suite(scaling.scaling),
+    "kept": Suite(kept.kept),
+    "startup": Suite(startup.startup),
     "streams": Suite(streams.streams),
 }
 
-ON_REQUEST: Final = {"before": Suite(direct.before)}
+ON_REQUEST: Final = {"before": Suite(direct.before), "litellm": Suite(litellm.litellm)}
 """Measured only when they are named."""

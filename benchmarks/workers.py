@@ -22,11 +22,11 @@ _AT_WORK_WITHIN_S: Final = 15.0
 class Worker:
     """One worker process."""
 
-    def __init__(self, bench: Bench, redis_url: str, stub_port: int, **settings: str) -> None:
+    def __init__(self, bench: Bench, redis_url: str, stub_port: int, measured: bool = True, **settings: str) -> None:
         self.redis_url = redis_url
         self.metrics_port = bench.port()
         environment = process_settings(redis_url, stub_port, bench.port(), self.metrics_port, **settings)
-        self.process: Popen[bytes] = bench.start("worker", measured=True, settings=environment)
+        self.process: Popen[bytes] = bench.start("worker", measured=measured, settings=environment)
         wait_ready(self.metrics_port)
 
     def pause(self) -> None:
