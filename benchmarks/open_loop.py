@@ -13,6 +13,8 @@ import socket
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -82,20 +84,26 @@ class Connection:
         return answer_length(self.pending) > 0
 
 
-def connect(port: int) -> Connection:
-    """Open one."""
+def connect(port: int) -> socket.socket:
+    """Open one that sends at once."""
     opened = socket.create_connection(("127.0.0.1", port))
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return Connection(opened)
+    return opened
 
 
 def run(port: int, requests: list[bytes], rate: float, seconds: float, connections: int = CONNECTIONS) -> list[float]:
     """Send them all; the latencies in ms, in the order of the answers."""
-    following = itertools.cycle(requests)
-    idle = [connect(port) for _ in range(connections)]
+    timeline = Timeline(0.0, rate, seconds)
+    with ExitStack() as opened:
+        idle = [Connection(opened.enter_context(connect(port))) for _ in range(connections)]
+        timeline.start = time.perf_counter() + 0.01
+        return drain(timeline, idle, itertools.cycle(requests))
+
+
+def drain(timeline: Timeline, idle: list[Connection], requests: Iterator[bytes]) -> list[float]:
+    """Send what falls due, and wait until all is answered."""
     busy: dict[int, Connection] = {}
-    timeline = Timeline(time.perf_counter() + 0.01, rate, seconds)
-    over_at = timeline.start + seconds + PATIENCE_S
+    over_at = timeline.start + timeline.seconds + PATIENCE_S
     latencies: list[float] = []
     while len(latencies) < timeline.total:
         now = time.perf_counter()
@@ -104,7 +112,7 @@ def run(port: int, requests: list[bytes], rate: float, seconds: float, connectio
         timeline.advance(now)
         while idle and (due := timeline.take()) is not None:
             one = idle.pop()
-            one.send(next(following), due)
+            one.send(next(requests), due)
             busy[one.fileno()] = one
         wait_s = (timeline.next_at if timeline.next_at is not None else over_at) - time.perf_counter()
         for one in select.select(list(busy.values()), [], [], max(0.0, wait_s))[0]:
@@ -114,8 +122,6 @@ def run(port: int, requests: list[bytes], rate: float, seconds: float, connectio
             if not is_good(one.pending):
                 sys.exit(f"not a good answer: {one.pending[:500]!r}")
             idle.append(busy.pop(one.fileno()))
-    for one in idle:
-        one.socket.close()
     return latencies
 
 
