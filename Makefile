@@ -45,7 +45,7 @@ lock: .venv ## Resolve pyproject.toml into the hashed lock files again
 	@echo "Locks written. Next: make test"
 
 clean: ## Remove the environment and every cache
-	@rm -rf .venv tests/*/.venv tests/*/node_modules deploy/dashboards/node_modules deploy/dashboards/build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build *.egg-info
+	@rm -rf .venv tests/*/.venv benchmarks/contestants/.venv tests/*/node_modules deploy/dashboards/node_modules deploy/dashboards/build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "Clean. Next: make run"
 

