@@ -52,7 +52,7 @@ BUDGETS: Final = {
     "submit": Cost(3_650, 2, 54, 1),
     "replay": Cost(2_050, 3, 10, 0),
     "read": Cost(580, 1, 1, 0),
-    "look": Cost(2_350, 2, 16, 1),
+    "look": Cost(2_600, 2, 16, 1),
     "settle": Cost(3_400, 3, 39, 1),
     "deliver": Cost(1_870, 4, 47, 0),
 }
