@@ -49,11 +49,11 @@ class Cost:
 
 
 BUDGETS: Final = {
-    "submit": Cost(3_900, 2, 54, 1),
+    "submit": Cost(3_560, 2, 54, 1),
     "replay": Cost(2_200, 3, 10, 0),
     "read": Cost(580, 1, 1, 0),
-    "look": Cost(2_650, 3, 16, 1),
-    "settle": Cost(3_400, 3, 38, 1),
+    "look": Cost(2_460, 3, 16, 1),
+    "settle": Cost(2_850, 3, 38, 1),
     "deliver": Cost(2_500, 4, 47, 0),
 }
 
