@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import httpx2
 from prometheus_client import CollectorRegistry
 
 from service.checks.addresses import is_local
@@ -88,9 +87,7 @@ async def check_account(given: Given) -> list[Finding]:
     key = UpstreamKey(settings.wavespeed_api_key, settings.upstream_key_file)
     async with connect_upstream(settings.upstream_url, key, Metrics(CollectorRegistry(), "")) as upstream:
         try:
-            request = httpx2.Request(
-                "GET", f"{upstream.base_url}/api/v3/balance", headers={"authorization": key.authorization()}
-            )
+            request = upstream.request("GET", "balance")
             status, body = await upstream.call(
                 "balance", request, ANSWER_S, lambda status, body, _: (status, body), read_failure
             )

@@ -1,20 +1,15 @@
-"""WHERE THE UPSTREAM IS CALLED: submit, look, list, with our key, bounded in time and size.
-
-The transport is used directly with ready requests: it costs less than half of a client call. Connections are kept only
-briefly, so that a submission never goes out on one the upstream has just closed.
-"""
+"""WHERE THE UPSTREAM IS CALLED: submit, look, list, with our key, bounded in time and size."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Final, Literal, TypeVar
 
-import aiohttp
-import httpx2
-from httpx_aiohttp.httpx2.transport import AiohttpTransport
 from prometheus_client import Counter, Histogram
+from yarl import URL
 
 from service.domain.circuit_breaker import CircuitBreaker
 from service.domain.errors import (
@@ -32,7 +27,7 @@ from service.domain.predictions import Observation
 from service.domain.retry_after import parse_retry_after
 from service.domain.timestamps import rfc3339
 from service.metrics import Metrics
-from service.trust import system_trust
+from service.upstream.connection import Connections, NeverConnected, Request, open_connections
 from service.upstream.key import UpstreamKey
 from service.upstream.payloads import (
     ListedTask,
@@ -56,12 +51,6 @@ SUBMIT_OVER_S: Final = SUBMIT_S + 10.0
 READ_S: Final = 10.0
 """Longest look at a prediction, in seconds."""
 
-MAX_ANSWER_BYTES: Final = 1_048_576
-"""Longest answer read; a larger one is no verdict."""
-
-_KEEP_ALIVE_S: Final = 4.0
-_CONNECTIONS: Final = 512
-
 LIST_PAGE: Final = 100
 """Tasks on one page of a list: the most the upstream gives."""
 
@@ -77,25 +66,25 @@ class WaveSpeed:
 
     def __init__(
         self,
-        transport: httpx2.AsyncBaseTransport,
+        connections: Connections,
         base_url: str,
         key: UpstreamKey,
         metrics: Metrics,
         breaker: CircuitBreaker | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._transport = transport
+        self._connections = connections
         self.key = key
         self._metrics = metrics
-        self.base_url = base_url
+        self._base_url = base_url
         self._breaker = breaker or CircuitBreaker()
         self._monotonic = monotonic
         metrics.upstream_breaker_open.set_function(lambda: self._breaker.state(monotonic()) != "closed")
         self._series: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         # Parsing a URL costs a tenth of a call; models are few, and a running task is looked at again and again.
-        self._submit_url = lru_cache(maxsize=256)(lambda model: httpx2.URL(f"{base_url}/api/v3/{model}"))
+        self._submit_url = lru_cache(maxsize=256)(lambda model: URL(f"{base_url}/api/v3/{model}"))
         self._result_url = lru_cache(maxsize=8192)(
-            lambda upstream_id: httpx2.URL(f"{base_url}/api/v3/predictions/{upstream_id}/result")
+            lambda upstream_id: URL(f"{base_url}/api/v3/predictions/{upstream_id}/result")
         )
 
     async def create(self, model: str, inputs: bytes, headers: Mapping[str, str], callback_url: str = "") -> Started:
@@ -106,25 +95,17 @@ class WaveSpeed:
         """
         try:
             url = self._submit_url(model)
-            request = httpx2.Request(
-                "POST",
-                url.copy_with(params={"webhook": callback_url}) if callback_url else url,
-                content=inputs,
-                headers={**headers, "content-type": "application/json", "authorization": self.key.authorization()},
-                # A connect that takes too long is told apart from an answer that does: nothing was sent then.
-                extensions={"timeout": {"connect": CONNECT_S, "pool": CONNECT_S}},
-            )
-        except (ValueError, httpx2.InvalidURL) as unsendable:  # a key or header that HTTP cannot carry
+        except ValueError as unsendable:
             raise NeverSent("the request cannot be sent as it is") from unsendable
+        if callback_url:
+            url = url.with_query(webhook=callback_url)
+        sent = {**headers, "content-type": "application/json", "authorization": self.key.authorization()}
+        request = Request("POST", url, sent, inputs)
         return await self.call("submit", request, SUBMIT_S, submit_answer, _submit_failure)
 
     async def fetch(self, upstream_id: str) -> Observation:
         """Look at one task. Raises `ReadFailed` for anything that is not a verdict."""
-        request = httpx2.Request(
-            "GET",
-            self._result_url(upstream_id),
-            headers={"authorization": self.key.authorization()},
-        )
+        request = Request("GET", self._result_url(upstream_id), {"authorization": self.key.authorization()})
         return await self._read("result", request, partial(result_answer, upstream_id))
 
     async def list_tasks(self, model: str, since_ms: int, until_ms: int, page: int) -> list[ListedTask]:
@@ -140,32 +121,31 @@ class WaveSpeed:
             "created_before": rfc3339(until_ms),
             "include_inputs": True,
         }
-        request = httpx2.Request(
-            "POST",
-            f"{self.base_url}/api/v3/predictions",
-            content=json_bytes(wanted),
-            headers={"content-type": "application/json", "authorization": self.key.authorization()},
-        )
+        headers = {"content-type": "application/json"}
+        request = self.request("POST", "predictions", json_bytes(wanted), headers)
         return await self._read("list", request, list_answer)
 
     async def webhook_secret(self) -> str:
         """The secret the upstream signs its callbacks with. Raises `ReadFailed`."""
-        request = httpx2.Request(
-            "GET",
-            f"{self.base_url}/api/v3/webhook/secret",
-            headers={"authorization": self.key.authorization()},
-        )
-        return await self._read("webhook_secret", request, secret_answer)
+        return await self._read("webhook_secret", self.request("GET", "webhook/secret"), secret_answer)
 
     async def balance(self) -> int:
         """The account's balance in micro-dollars. Raises `ReadFailed`."""
-        request = httpx2.Request(
-            "GET", f"{self.base_url}/api/v3/balance", headers={"authorization": self.key.authorization()}
-        )
-        return await self._read("balance", request, balance_answer)
+        return await self._read("balance", self.request("GET", "balance"), balance_answer)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | AsyncIterator[bytes] | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Request:
+        """A request of the API, with our key."""
+        url = URL(f"{self._base_url}/api/v3/{path}")
+        return Request(method, url, {**headers, "authorization": self.key.authorization()}, body)
 
     async def _read(
-        self, operation: Operation, request: httpx2.Request, read: Callable[[int, bytes, float | None], Answer]
+        self, operation: Operation, request: Request, read: Callable[[int, bytes, float | None], Answer]
     ) -> Answer:
         """Make a call that changes nothing upstream, unless the breaker is open, and tell the breaker of it."""
         wait_s = self._breaker.wait_s(self._monotonic())
@@ -186,7 +166,7 @@ class WaveSpeed:
     async def call(
         self,
         operation: Operation,
-        request: httpx2.Request,
+        request: Request,
         within_s: float,
         read: Callable[[int, bytes, float | None], Answer],
         failure: Callable[[Exception], UpstreamError],
@@ -207,26 +187,11 @@ class WaveSpeed:
         finally:
             self._count(operation, started, ended)
 
-    async def _exchange(self, request: httpx2.Request) -> tuple[int, bytes, float | None]:
-        """Send one request and read its answer, up to `MAX_ANSWER_BYTES`; a longer body comes back empty."""
-        response = await self._transport.handle_async_request(request)
-        # The transport's own stream: the response would wrap it twice, to decode and count what we do ourselves.
-        stream = response.stream
-        assert isinstance(stream, httpx2.AsyncByteStream)  # noqa: S101 an asynchronous transport's always is
-        try:
-            body = bytearray()
-            async for chunk in stream:
-                body += chunk
-                if len(body) > MAX_ANSWER_BYTES:
-                    body.clear()
-                    break
-        finally:
-            await stream.aclose()
-        # Nothing is to be tried again after a look that was answered; searching would be a good part of its cost.
-        answered = response.status_code == 200 and request.method == "GET"
-        wished = None if answered else response.headers.get("retry-after")
-        retry_after_s = parse_retry_after(wished, time.time()) if wished else None
-        return response.status_code, self.key.taken_out_of(bytes(body)), retry_after_s
+    async def _exchange(self, request: Request) -> tuple[int, bytes, float | None]:
+        """Send one request and read its answer; our key is taken out of it."""
+        answer = await self._connections.exchange(request)
+        retry_after_s = parse_retry_after(answer.retry_after, time.time()) if answer.retry_after else None
+        return answer.status, self.key.taken_out_of(answer.body), retry_after_s
 
     def _count(self, operation: Operation, started: float, error: BaseException | None) -> None:
         """Count a call by what came of it, and how long it took."""
@@ -258,7 +223,7 @@ _OUTCOMES: Final[Mapping[type[UpstreamError], str]] = {
 
 def _submit_failure(broken: Exception) -> UpstreamError:
     """What a broken exchange says of a submission: nothing left, or nobody knows."""
-    if _never_connected(broken):
+    if isinstance(broken, NeverConnected):
         return NeverSent("cannot connect to WaveSpeed")
     return OutcomeUnknown(f"no readable answer: {_reason(broken)}")
 
@@ -270,17 +235,8 @@ def read_failure(broken: Exception) -> UpstreamError:
 
 def _reason(broken: Exception) -> str:
     """Name a failure without quoting it: a text may hold addresses and ids."""
-    return type(broken.__cause__ or broken).__name__
-
-
-def _never_connected(error: Exception) -> bool:
-    """Whether no connection was ever made, judged by the cause.
-
-    The transport reports a connection closed or reset after the body as a connect timeout too; only aiohttp's own
-    exception tells them apart.
-    """
-    cause = error.__cause__
-    return isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    known = broken.__cause__ if isinstance(broken, NeverConnected) else broken
+    return type(known).__name__
 
 
 @asynccontextmanager
@@ -291,20 +247,6 @@ async def connect_upstream(
     breaker: CircuitBreaker | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[WaveSpeed]:
-    """Open the account's connections: no proxies, no cookies, no redirects, no environment."""
-    tls = system_trust()
-
-    def session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE_S),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("accept", "accept-encoding", "user-agent"),
-            trust_env=False,
-            timeout=aiohttp.ClientTimeout(total=None),
-        )
-
-    transport = AiohttpTransport(client=session, verify=tls, trust_env=False)
-    try:
-        yield WaveSpeed(transport, base_url, key, metrics, breaker, monotonic)
-    finally:
-        await transport.aclose()
+    """Open the account's connections."""
+    async with open_connections(CONNECT_S) as connections:
+        yield WaveSpeed(connections, base_url, key, metrics, breaker, monotonic)

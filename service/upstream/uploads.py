@@ -4,10 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import httpx2
-
 from service.domain.json_forms import json_bytes
-from service.upstream.client import CONNECT_S, READ_S, WaveSpeed, read_failure
+from service.upstream.client import READ_S, WaveSpeed, read_failure
 from service.upstream.payloads import upload_answer
 
 UPLOAD_S: Final = 600.0
@@ -25,20 +23,13 @@ class Uploads:
 
     async def ticket(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         """Where a file may be PUT, and under which URL it can be read then."""
-        request = self._request("media/uploads", json_bytes(wanted), {"content-type": "application/json"})
+        request = self.upstream.request(
+            "POST", "media/uploads", json_bytes(wanted), {"content-type": "application/json"}
+        )
         return await self.upstream.call("upload", request, READ_S, upload_answer, read_failure)
 
     async def multipart(self, body: AsyncIterator[bytes], content_type: str, length: int | None) -> Mapping[str, Any]:
         """Pass a body on, byte for byte, as fast as WaveSpeed takes it; `length` in bytes, if it is known."""
         headers = {"content-type": content_type} | ({} if length is None else {"content-length": str(length)})
-        request = self._request("media/upload/binary", body, headers)
+        request = self.upstream.request("POST", "media/upload/binary", body, headers)
         return await self.upstream.call("upload", request, UPLOAD_S, upload_answer, read_failure)
-
-    def _request(self, path: str, content: bytes | AsyncIterator[bytes], headers: Mapping[str, str]) -> httpx2.Request:
-        return httpx2.Request(
-            "POST",
-            f"{self.upstream.base_url}/api/v3/{path}",
-            content=content,
-            headers={**headers, "authorization": self.upstream.key.authorization()},
-            extensions={"timeout": {"connect": CONNECT_S, "pool": CONNECT_S}},
-        )

@@ -39,6 +39,7 @@ PATH: Final = (
     "service.stores.submission_queue",
     "service.stores.work_schedule",
     "service.upstream.client",
+    "service.upstream.connection",
     "service.upstream.task_list",
     "worker.deliver_due",
     "worker.webhook_sender",

@@ -54,6 +54,7 @@ _AFTER_ITS_WAIT: Final = (
     "service.usecases.transition",
     "service.stores.prediction_store",
     "service.upstream.client",
+    "service.upstream.connection",
     "worker.work_pool",
 )
 _IMPATIENT: Final = {"max_queue_wait_s": 8.0}
@@ -182,6 +183,7 @@ OFF_THE_WAY: Final = {
     "service.stores.work_schedule:WorkSchedule.lanes_owed": "a metric",
     "service.upstream.client:WaveSpeed.webhook_secret": "verifying a callback",
     "service.upstream.client:connect_upstream": "shutting down",
+    "service.upstream.connection:open_connections": "shutting down",
     "service.usecases.change_endpoint:ChangeEndpoint.update": "a team's own change",
     "service.usecases.change_endpoint:ChangeEndpoint.rotate_secret": "a team's own change",
     "service.usecases.change_endpoint:ChangeEndpoint.delete": "a team's own change",

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
-import httpx2
+from yarl import URL
 
 from service.domain.errors import Conflict, NotFound, ReadFailed, StoreUnavailable
 from service.resources import Resources
@@ -14,7 +14,7 @@ from service.usecases.watch_account import TRY_ANYWAY_S
 from tests.waiting import wait_until
 from worker.app import Pools
 
-NOBODY: Final = httpx2.URL("http://127.0.0.1:9/api/v3/openai/sora-2")
+NOBODY: Final = URL("http://127.0.0.1:9/api/v3/openai/sora-2")
 """Where no connection is to be had."""
 
 going_on: set[asyncio.Task[None]] = set()
