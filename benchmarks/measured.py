@@ -68,7 +68,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPath:
-    """One measured path: its contestants, the one that ratios are to, and the targets; `notes` stand below it."""
+    """One measured path: its contestants, the one that ratios are to, and the targets.
+
+    `at_rate` is at which latencies were taken; `notes` stand below the table.
+    """
 
     name: str
     unit: str
@@ -77,6 +80,7 @@ class MeasuredPath:
     targets: tuple[Target, ...] = ()
     rounds: int = ROUNDS
     per_core: bool = False
+    at_rate: int = FIXED_RATE
     notes: tuple[str, ...] = ()
 
 

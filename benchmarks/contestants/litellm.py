@@ -74,4 +74,4 @@ def litellm(bench: Bench, redis_url: str) -> list[MeasuredPath]:
         NAME: drive(process, port, submission(_KEY), at_rate=RATE, connections=16),
     }
     targets = (Target(10.0, NAME),)
-    return [MeasuredPath("litellm", "submissions/s per core", NAME, contestants, targets, per_core=True)]
+    return [MeasuredPath("litellm", "submissions/s per core", NAME, contestants, targets, per_core=True, at_rate=RATE)]
