@@ -44,6 +44,10 @@ def _stored(size: int) -> str:
     return f"{size:,} stored"
 
 
+def _plural(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def populate(bench: Bench, *arguments: str) -> None:
     """Fill a Redis while nothing is measured."""
     if bench.start("benchmarks.populate", *arguments, measured=True).wait():
@@ -153,8 +157,8 @@ def tenants(bench: Bench, _: str) -> list[MeasuredPath]:
         def some(keys: list[str] = keys) -> list[bytes]:
             return [submission(key) for key in rolls.sample(keys, min(len(keys), 1_000))]
 
-        contestants[f"{count:,} tenants"] = submitting(gateway, redis_url, some, NEW_KEYS_A_SECOND)
-    few, many = f"{TENANTS[1]:,} tenants", f"{TENANTS[2]:,} tenants"
+        contestants[_plural(count, "tenant")] = submitting(gateway, redis_url, some, NEW_KEYS_A_SECOND)
+    few, many = _plural(TENANTS[1], "tenant"), _plural(TENANTS[2], "tenant")
     targets = (Target(0.95, few, contestant=many),)
     return [
         MeasuredPath(
@@ -178,8 +182,8 @@ def endpoints(bench: Bench, _: str) -> list[MeasuredPath]:
         redis_url = bench.redis()
         gateway = start_gateway(bench, redis_url, stub_port)
         key = asyncio.run(_with_endpoints(redis_url, count))
-        contestants[f"{count} endpoints"] = submitting(gateway, redis_url, lambda key=key: [submission(key)])  # type: ignore[misc]
-    few, many = f"{ENDPOINTS[0]} endpoints", f"{ENDPOINTS[-1]} endpoints"
+        contestants[_plural(count, "endpoint")] = submitting(gateway, redis_url, lambda key=key: [submission(key)])  # type: ignore[misc]
+    few, many = _plural(ENDPOINTS[0], "endpoint"), _plural(ENDPOINTS[-1], "endpoint")
     targets = (Target(0.95, few, contestant=many),)
     return [MeasuredPath("endpoints", f"submissions {_PER_CPU}", few, contestants, targets, per_core=True)]
 

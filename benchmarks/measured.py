@@ -12,7 +12,7 @@ OURS: Final = "breakwater"
 ROUNDS: Final = 3
 """How often each contestant of a path is measured, in turn with the others."""
 
-ROUND_S: Final = float(os.environ.get("ROUND_S", "1.5"))
+ROUND_S: Final = float(os.environ.get("ROUND_S", "1.2"))
 """How long one round drives its contestant; `make bench ROUND_S=0.3` shows that everything runs, and no more."""
 
 FIXED_RATE: Final = 300
