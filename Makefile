@@ -32,7 +32,7 @@ check: .venv ## Lint, types, layers and declared dependencies
 format: .venv ## Format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-bench: .venv ## Measure against contestants started in the same run (BENCH=name for one; BENCH=before BEFORE=commit)
+bench: .venv ## Measure against contestants started in the same run (BENCH=name for one; ROUND_S=0.3 to try it)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 lock: .venv ## Resolve pyproject.toml into the hashed lock files again

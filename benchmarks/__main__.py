@@ -6,6 +6,7 @@ what counts is the ratio of work done per second of the contestant's own CPU tim
 
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -131,4 +132,5 @@ def main(wanted: list[str]) -> int:
 
 if __name__ == "__main__":
     os.sched_setaffinity(0, OTHER_CORES)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # however it ends, what it started ends with it
     sys.exit(main(sys.argv[1:]))

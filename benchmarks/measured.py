@@ -12,7 +12,7 @@ OURS: Final = "breakwater"
 ROUNDS: Final = 3
 """How often each contestant of a path is measured, in turn with the others."""
 
-ROUND_S: Final = float(os.environ.get("ROUND_S", "1.5"))
+ROUND_S: Final = float(os.environ.get("ROUND_S", "1.2"))
 """How long one round drives its contestant; `make bench ROUND_S=0.3` shows that everything runs, and no more."""
 
 FIXED_RATE: Final = 300
@@ -68,7 +68,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPath:
-    """One measured path: its contestants, the one that ratios are to, and the targets; `notes` stand below it."""
+    """One measured path: its contestants, the one that ratios are to, and the targets.
+
+    `at_rate` is at which latencies were taken; `notes` stand below the table.
+    """
 
     name: str
     unit: str
@@ -77,6 +80,7 @@ class MeasuredPath:
     targets: tuple[Target, ...] = ()
     rounds: int = ROUNDS
     per_core: bool = False
+    at_rate: int = FIXED_RATE
     notes: tuple[str, ...] = ()
 
 

@@ -26,6 +26,8 @@ SETTINGS: Final = {
     "WAVESPEED_API_KEY": "not-a-real-key",
     "BREAKWATER_CALLBACK_ALLOW": "127.0.0.1/32",
     "BREAKWATER_UPSTREAM_READS_PER_S": "100000",  # the stub is ours
+    "BREAKWATER_SHUTDOWN_GRACE_S": "0",  # nobody is served any more when a suite ends
+    "BREAKWATER_DRAIN_S": "1",
 }
 
 

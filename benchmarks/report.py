@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from benchmarks.measured import FIXED_RATE, Figure, MeasuredPath, Target, percentile
+from benchmarks.measured import Figure, MeasuredPath, Target, percentile
 
 _SECTION: Final = "\n\n## "
 _SUMMARY: Final = "targets"
@@ -31,7 +31,7 @@ def table(path: MeasuredPath, figures: Mapping[str, Sequence[Figure]]) -> tuple[
     weighed = any(one.resident_mb is not None for rounds in figures.values() for one in rounds)
     columns = ["contestant", path.unit, "spread", "ratio"]
     columns += ["CPU ms each"] if path.per_core else []
-    columns += [f"p50 ms at {FIXED_RATE}/s", "p99 ms"] if timed else []
+    columns += [f"p50 ms at {path.at_rate}/s", "p99 ms"] if timed else []
     columns += ["MB"] if weighed else []
     rows = []
     for name, rounds in figures.items():
