@@ -1,48 +1,31 @@
-"""The floor of polling: the same transport, the same request, in a loop that does nothing with the answer.
+"""The floor of polling: the same request, in a loop that does nothing with the answer.
 
-`python -m benchmarks.bare_loop UPSTREAM_PORT SECONDS OUTPUT` writes how many looks it made, in how long, and the CPU
-time they took.
+`python -m benchmarks.bare_loop UPSTREAM_PORT SECONDS OUTPUT CLIENT` writes how many looks it made, in how long, and the
+CPU time they took. CLIENT is `aiohttp`, as the worker's own, or `httpx2`, over its aiohttp transport.
 """
 
-import asyncio
 import sys
-import time
 from pathlib import Path
 
-import aiohttp
-import httpx2
 import uvloop
-from httpx_aiohttp.httpx2.transport import AiohttpTransport
 from pydantic_core import from_json
 
+from benchmarks.bare_client import CLIENTS, repeat
+
 CONCURRENT = 256
+HEADERS = {"authorization": "Bearer secret"}
 
 
-async def main(port: int, seconds: float) -> str:
+async def main(port: int, seconds: float, client: str) -> str:
     """Look for `seconds`, `CONCURRENT` at a time; return the figures."""
-    transport = AiohttpTransport(client=lambda: aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=512)))
-    deadline = time.monotonic() + seconds
-    done = 0
+    url = f"http://127.0.0.1:{port}/api/v3/predictions/x/result"
+    async with CLIENTS[client]() as exchange:
 
-    async def look() -> None:
-        nonlocal done
-        while time.monotonic() < deadline:
-            request = httpx2.Request(
-                "GET",
-                f"http://127.0.0.1:{port}/api/v3/predictions/x/result",
-                headers={"authorization": "Bearer secret"},
-            )
-            response = await transport.handle_async_request(request)
-            from_json(await response.aread())
-            await response.aclose()
-            done += 1
+        async def look() -> None:
+            from_json(await exchange("GET", url, HEADERS, b""))
 
-    started, cpu = time.monotonic(), time.process_time()
-    await asyncio.gather(*(look() for _ in range(CONCURRENT)))
-    figures = f"{done} {time.monotonic() - started} {time.process_time() - cpu}"
-    await transport.aclose()
-    return figures
+        return await repeat(look, seconds, CONCURRENT)
 
 
 if __name__ == "__main__":
-    Path(sys.argv[3]).write_text(uvloop.run(main(int(sys.argv[1]), float(sys.argv[2]))))
+    Path(sys.argv[3]).write_text(uvloop.run(main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[4])))

@@ -1,19 +1,16 @@
-"""The floor of delivering: the same signature and the same transport, in a loop that does nothing else.
+"""The floor of delivering: the same signature, in a loop that does nothing else.
 
-`python -m benchmarks.bare_sender RECEIVER_PORT SECONDS OUTPUT` writes how many messages it sent, in how long, and the
-CPU time they took.
+`python -m benchmarks.bare_sender RECEIVER_PORT SECONDS OUTPUT CLIENT` writes how many messages it sent, in how long,
+and the CPU time it used. CLIENT is `aiohttp`, as the worker's own, or `httpx2`, over its aiohttp transport.
 """
 
-import asyncio
 import sys
 import time
 from pathlib import Path
 
-import aiohttp
-import httpx2
 import uvloop
-from httpx_aiohttp.httpx2.transport import AiohttpTransport
 
+from benchmarks.bare_client import CLIENTS, repeat
 from service.domain.webhook_signature import new_secret, standard_headers
 
 CONCURRENT = 256
@@ -23,32 +20,17 @@ BODY = b'{"type":"prediction.completed","timestamp":"2026-01-01T00:00:00.000Z","
 )
 
 
-async def main(port: int, seconds: float) -> str:
+async def main(port: int, seconds: float, client: str) -> str:
     """Send for `seconds`, `CONCURRENT` at a time; return the figures."""
-    transport = AiohttpTransport(client=lambda: aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
-    deadline, secret, done = time.monotonic() + seconds, new_secret(), 0
+    url, secret = f"http://127.0.0.1:{port}/hook", new_secret()
+    async with CLIENTS[client]() as exchange:
 
-    async def send() -> None:
-        nonlocal done
-        while time.monotonic() < deadline:
+        async def send() -> None:
             headers = standard_headers((secret,), "evt_" + "0" * 32 + "_2", int(time.time()), BODY)
-            request = httpx2.Request(
-                "POST",
-                f"http://127.0.0.1:{port}/hook",
-                content=BODY,
-                headers={**headers, "content-type": "application/json"},
-            )
-            response = await transport.handle_async_request(request)
-            await response.aread()
-            await response.aclose()
-            done += 1
+            await exchange("POST", url, {**headers, "content-type": "application/json"}, BODY)
 
-    started, cpu = time.monotonic(), time.process_time()
-    await asyncio.gather(*(send() for _ in range(CONCURRENT)))
-    figures = f"{done} {time.monotonic() - started} {time.process_time() - cpu}"
-    await transport.aclose()
-    return figures
+        return await repeat(send, seconds, CONCURRENT)
 
 
 if __name__ == "__main__":
-    Path(sys.argv[3]).write_text(uvloop.run(main(int(sys.argv[1]), float(sys.argv[2]))))
+    Path(sys.argv[3]).write_text(uvloop.run(main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[4])))

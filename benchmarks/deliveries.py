@@ -26,7 +26,8 @@ LATE: Final = BACKLOG * ENDPOINTS
 HANGING, REFUSING = 1, 5
 """Endpoints in trouble, of 100."""
 
-BARE_SENDER: Final = "same signature and client in a bare loop"
+BARE_SENDER: Final = "same signature and client (aiohttp) in a bare loop"
+HTTPX2_SENDER: Final = "same signature, httpx2 over aiohttp in a bare loop"
 ALL_WELL: Final = "100 healthy endpoints"
 
 
@@ -64,7 +65,11 @@ def deliver(bench: Bench, redis_url: str) -> list[MeasuredPath]:
             "deliver",
             "deliveries/s per core",
             BARE_SENDER,
-            {OURS: ours, BARE_SENDER: bare(bench, "bare_sender", receiver_port, worker)},
+            {
+                OURS: ours,
+                BARE_SENDER: bare(bench, "bare_sender", receiver_port, worker),
+                HTTPX2_SENDER: bare(bench, "bare_sender", receiver_port, worker, "httpx2"),
+            },
             (Target(0.7, BARE_SENDER),),
             per_core=True,
         ),

@@ -1,4 +1,4 @@
-"""A worker's looks at running predictions, against the same transport in a bare loop; and looks that find an end."""
+"""A worker's looks at running predictions, against the same client in a bare loop; and looks that find an end."""
 
 import asyncio
 from typing import Final
@@ -12,7 +12,8 @@ from service.resources import open_resources
 IN_FLIGHT: Final = 5_000
 """Predictions in flight while polls are measured."""
 
-BARE_LOOP: Final = "same transport in a bare loop"
+BARE_LOOP: Final = "same client (aiohttp) in a bare loop"
+HTTPX2_LOOP: Final = "httpx2 over aiohttp in a bare loop"
 
 ENDPOINTS: Final = {OURS: 1, "breakwater, no endpoint": 0, "breakwater, 10 endpoints": 10}
 """Endpoints of a tenant whose predictions end: as many deliveries are written with each."""
@@ -22,7 +23,7 @@ ENDS_A_SECOND: Final = 3_500
 
 
 def poll(bench: Bench, redis_url: str) -> list[MeasuredPath]:
-    """Looks at running predictions by one worker, against the same transport in a bare loop."""
+    """Looks at running predictions by one worker, against the same client in a bare loop, and against httpx2."""
     stub_port = start_stub(bench)
     asyncio.run(_prepare(redis_url, IN_FLIGHT))
     worker = Worker(bench, redis_url, stub_port, BREAKWATER_MODELS_FILE=write_catalogue(bench.directory))
@@ -31,6 +32,7 @@ def poll(bench: Bench, redis_url: str) -> list[MeasuredPath]:
     contestants = {
         OURS: lambda seconds: worker.measure(LOOKS, seconds),
         BARE_LOOP: bare(bench, "bare_loop", stub_port, worker),
+        HTTPX2_LOOP: bare(bench, "bare_loop", stub_port, worker, "httpx2"),
     }
     targets = (Target(0.85, BARE_LOOP),)
     return [MeasuredPath("poll", "looks/s per core", BARE_LOOP, contestants, targets, per_core=True)]

@@ -83,13 +83,14 @@ class Worker:
         return run
 
 
-def bare(bench: Bench, module: str, port: int, rival: Worker) -> Round:
-    """A round of a bare loop, in a process that ends with it, while the worker stands still."""
+def bare(bench: Bench, module: str, port: int, rival: Worker, client: str = "aiohttp") -> Round:
+    """A round of a bare loop over that client, in a process that ends with it, while the worker stands still."""
 
     def run(seconds: float) -> Figure:
         output = bench.directory / module
         with rival.paused():
-            bench.start(f"benchmarks.{module}", str(port), str(seconds), str(output), measured=True).wait()
+            arguments = [str(port), str(seconds), str(output), client]
+            bench.start(f"benchmarks.{module}", *arguments, measured=True).wait()
         done, took_s, used_s = (float(part) for part in output.read_text().split())
         return Figure(rate(int(done), used_s), also={"/s of wall": done / took_s})
 

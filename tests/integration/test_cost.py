@@ -49,11 +49,11 @@ class Cost:
 
 
 BUDGETS: Final = {
-    "submit": Cost(3_650, 2, 54, 1),
-    "replay": Cost(2_050, 3, 10, 0),
-    "read": Cost(580, 1, 1, 0),
-    "look": Cost(2_600, 2, 16, 1),
-    "settle": Cost(3_400, 3, 39, 1),
+    "submit": Cost(3_150, 2, 54, 1),
+    "replay": Cost(1_850, 3, 10, 0),
+    "read": Cost(550, 1, 1, 0),
+    "look": Cost(2_400, 2, 16, 1),
+    "settle": Cost(2_850, 3, 39, 1),
     "deliver": Cost(1_870, 4, 47, 0),
 }
 
