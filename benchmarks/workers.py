@@ -16,7 +16,7 @@ ENDED: Final = 'breakwater_looks_total{result="ended"'
 DELIVERED: Final = 'breakwater_delivery_attempts_total{outcome="delivered"'
 """Series that count a worker's work."""
 
-_AT_WORK_WITHIN_S: Final = 15.0
+_AT_WORK_WITHIN_S: Final = 60.0
 
 
 class Worker:

@@ -17,7 +17,7 @@ CACHE_S: Final = 5.0
 CACHE_ENTRIES: Final = 10_000
 """Most keys remembered, known and unknown together; the oldest entry leaves first."""
 
-LOOK_UPS_PER_S: Final = 100
+LOOK_UPS_PER_S: Final = 1_000
 """Most look-ups of keys this process does not know, each second: made-up keys must not become load on Redis."""
 
 _Entry = tuple[float, Tenant | None]
