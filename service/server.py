@@ -80,7 +80,8 @@ class _OneWrite:
             data = b"".join(self._held)
             self._held.clear()
             self._size = 0
-            self._transport.write(data)
+            if not self._transport.is_closing():  # else the client has gone within this turn
+                self._transport.write(data)
 
     def close(self) -> None:
         """Close once all is sent."""
