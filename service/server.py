@@ -71,11 +71,12 @@ class _OneWrite:
         held.append(data)
         self._size += len(data)
         if self._size > _HELD_BYTES:
-            self._flush()
+            self.flush()
         elif len(held) == 1:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what is held."""
         if self._held:
             data = b"".join(self._held)
             self._held.clear()
@@ -85,7 +86,7 @@ class _OneWrite:
 
     def close(self) -> None:
         """Close once all is sent."""
-        self._flush()
+        self.flush()
         self._transport.close()
 
     def abort(self) -> None:
@@ -101,7 +102,12 @@ class _Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Put our own way of writing between uvicorn and the connection."""
-        super().connection_made(_OneWrite(transport, self.loop))  # type: ignore[arg-type] # all that uvicorn uses of one
+        self._writes = _OneWrite(transport, self.loop)
+        super().connection_made(self._writes)  # type: ignore[arg-type] # all that uvicorn uses of one
+
+    def eof_received(self) -> None:
+        """Send what is held to a client that says no more but may still read: the connection is closed after this."""
+        self._writes.flush()
 
     def on_message_begin(self) -> None:
         """Put what aborts the connection into the scope of the request that begins."""
@@ -133,6 +139,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                ws="none",  # an upgrade would ask for what `_OneWrite` does not have
                 proxy_headers=False,  # nothing here looks at the peer's address
                 timeout_graceful_shutdown=max(1, round(drain_s)),
             )

@@ -14,7 +14,7 @@ from service.stores.api_key_store import ApiKeyStore
 CACHE_S: Final = 5.0
 """How long an answer is believed, and so how long a revoked key may still work, in seconds."""
 
-CACHE_ENTRIES: Final = 10_000
+CACHE_ENTRIES: Final = 20_000
 """Most keys remembered, known and unknown together; the oldest entry leaves first."""
 
 LOOK_UPS_PER_S: Final = 1_000

@@ -42,6 +42,27 @@ async def test_the_grace_ends_by_itself() -> None:
     assert server.drain_left_s < 5.0
 
 
+async def test_a_client_that_says_no_more_is_answered() -> None:
+    """One that closes its side at once, as some health checks do, gets its whole answer before the connection ends."""
+
+    async def answer(_: Request) -> PlainTextResponse:
+        return PlainTextResponse("ok")
+
+    server = Server(Starlette(routes=[Route("/", answer)]), drain_s=5.0)
+    listening = bind("127.0.0.1", 0)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    await wait_until(lambda: server.started, what="it listens")
+    reader, writer = await asyncio.open_connection("127.0.0.1", listening.getsockname()[1])
+    writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    writer.write_eof()
+    told = await asyncio.wait_for(reader.read(), 10)
+    assert told.startswith(b"HTTP/1.1 200 OK\r\n"), told
+    assert told.endswith(b"\r\n\r\nok"), told
+    writer.close()
+    server.stop()
+    await asyncio.wait_for(serving, 5)
+
+
 def test_as_many_connections_as_the_system_allows() -> None:
     """A process that starts with few open files allowed raises that itself, to its hard limit and not beyond reason."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -140,8 +140,9 @@ class SubmitHandler:
 
 def travelling(request: Request) -> dict[str, str]:
     """The caller's headers that go on to WaveSpeed."""
-    return {
-        TRAVELLING_HEADERS[name]: value.decode()
+    first = {
+        name: value
         for name, value in reversed(request.scope["headers"])  # of two of a name the first counts
-        if name in TRAVELLING_HEADERS and _HEADER_VALUE.fullmatch(value)
+        if name in TRAVELLING_HEADERS
     }
+    return {TRAVELLING_HEADERS[name]: value.decode() for name, value in first.items() if _HEADER_VALUE.fullmatch(value)}
