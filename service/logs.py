@@ -8,13 +8,13 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, BinaryIO, Final
 
 import structlog
 from pydantic_core import to_json
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from service.domain.timestamps import to_the_second
 
 _QUIET: Final = ("arq", "uvicorn", "uvicorn.error", "uvicorn.access", "httpx", "httpx2", "aiohttp", "asyncio")
 """Libraries whose chatter says nothing our own lines do not say better; their warnings are kept."""
@@ -82,13 +82,7 @@ def _line_of(process: str) -> Processor:
 def _now() -> str:
     """The time in RFC 3339, to the microsecond."""
     second, micros = divmod(time.time_ns() // 1000, 1_000_000)
-    return f"{_second(second)}.{micros:06d}+00:00"
-
-
-@lru_cache(maxsize=2)
-def _second(unix: int) -> str:
-    """A time to the second."""
-    return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%dT%H:%M:%S}"
+    return f"{to_the_second(second)}.{micros:06d}+00:00"
 
 
 def _logger_class(threshold: int) -> type[structlog.BoundLoggerBase]:

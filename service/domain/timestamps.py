@@ -6,11 +6,11 @@ from functools import lru_cache
 
 def rfc3339(at_ms: int) -> str:
     """Write a time as RFC 3339 in UTC with milliseconds, as upstream does."""
-    return f"{_to_the_second(at_ms // 1000)}.{at_ms % 1000:03}Z"
+    return f"{to_the_second(at_ms // 1000)}.{at_ms % 1000:03}Z"
 
 
 @lru_cache(maxsize=1024)
-def _to_the_second(at_s: int) -> str:
+def to_the_second(at_s: int) -> str:
     """A time without its milliseconds: the same for all that happens in a second, and for a prediction's start."""
     return datetime.fromtimestamp(at_s, UTC).isoformat().removesuffix("+00:00")
 
